@@ -1,0 +1,1 @@
+//! Turns a page of the book into what mdBook renders.

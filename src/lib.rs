@@ -1,0 +1,1 @@
+//! Even Keel: normalization layers with their gradients, as a book that runs.
