@@ -1,1 +1,60 @@
-//! Even Keel: normalization layers with their gradients, as a book that runs.
+//! Normalization layers with their gradients, as a book that runs.
+//!
+//! This crate is what the book *Even Keel* is about, and what every block of the book runs against: a small
+//! reverse-mode autograd engine on `ndarray`, normalization layers with closed-form gradients, and what is needed to
+//! train a network with them.
+//!
+//! ```
+//! use evenkeel::{Adam, LayerNorm, Tensor};
+//! use ndarray::array;
+//!
+//! let x = Tensor::new(array![[1.0, 2.0, 3.0, 4.0]]);                    // a constant
+//! let mut w = Tensor::parameter(array![[0.1], [0.2], [0.3], [0.4]]);    // a trainable leaf
+//! let mut ln = LayerNorm::new(4);
+//!
+//! let loss = ln.forward(&x).matmul(&w).sum();
+//! let gradients = loss.backward();                                      // no zero_grad, no hidden state
+//! assert_eq!(gradients.get(&w).unwrap().shape(), [4, 1]);
+//!
+//! Adam::new(0.01).step([&mut w].into_iter().chain(ln.parameters_mut()), &gradients);
+//! assert!(w.value()[[0, 0]] > 0.1 && w.value()[[3, 0]] < 0.4);          // moved against the gradient
+//! ```
+//!
+//! # The modules, in reading order
+//!
+//! 1. `tensor` and `autograd`: [`Tensor`], the graph, [`Tensor::backward`], [`Gradients`]. An evening's start.
+//! 2. `shape`: every shape rule and every shape message.
+//! 3. `ops`: one function per operation, with its derivative.
+//! 4. `norm`: [`LayerNorm`]; its loops stand in `norm/kernel.rs`.
+//! 5. [`Linear`], [`cross_entropy`], [`Adam`]: the rest of a network.
+//! 6. [`gradient_check()`]: central differences against `backward`.
+//! 7. [`datasets`]: Iris, embedded.
+//!
+//! Shapes that do not fit panic at the line of *your* code that put them together, and say what was expected. Data
+//! from outside gives a `Result`.
+
+#![forbid(unsafe_code)]
+
+#[cfg(doctest)]
+mod book;
+
+mod adam;
+mod autograd;
+pub mod datasets;
+mod float;
+mod gradient_check;
+mod linear;
+mod loss;
+mod norm;
+mod ops;
+mod shape;
+mod tensor;
+
+pub use adam::Adam;
+pub use autograd::Gradients;
+pub use float::Float;
+pub use gradient_check::{GradientMismatch, gradient_check};
+pub use linear::Linear;
+pub use loss::cross_entropy;
+pub use norm::LayerNorm;
+pub use tensor::{Tensor, WrongLength};

@@ -1,0 +1,18 @@
+//! One line per page of the book: every Rust block of a page is a doctest of this crate.
+//!
+//! `cargo test --doc layer_norm` runs one page's blocks (and the doc examples of the layer).
+
+#[doc = include_str!("../book/src/introduction.md")]
+mod introduction {}
+
+#[doc = include_str!("../book/src/layer_norm.md")]
+mod layer_norm {}
+
+#[doc = include_str!("../book/src/using_layer_norm.md")]
+mod using_layer_norm {}
+
+#[doc = include_str!("../book/src/iris.md")]
+mod iris {}
+
+#[doc = include_str!("../book/src/tensor.md")]
+mod tensor {}

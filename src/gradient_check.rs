@@ -1,0 +1,104 @@
+//! [`gradient_check()`]: what `backward` says, against what wiggling the inputs says. Page: `book/src/layer_norm.md`.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use thiserror::Error;
+
+use crate::Tensor;
+
+/// Where `backward` and central differences disagree most.
+#[derive(Debug, Error, PartialEq)]
+#[error(
+    "the gradient of input {input} (shape {shape:?}) is wrong at {index:?}: backward says {backward:e}, central differences say {difference:e}, error {error:.1e}"
+)]
+pub struct GradientMismatch {
+    /// Which input, counted from 0.
+    pub input: usize,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Where in it.
+    pub index: Vec<usize>,
+    /// The gradient that `backward` returned, 0 if it returned none.
+    pub backward: f64,
+    /// The gradient by central differences.
+    pub difference: f64,
+    /// How far they are apart, as [`gradient_check()`] measures it.
+    pub error: f64,
+}
+
+/// The largest error that passes. Central differences in `f64` are themselves off by about 1e-10 for functions and
+/// inputs of size 1 (step h: the truncation h²·f‴/6 and the rounding 2⁻⁵³·f/h are both near 1e-10 at h = 6e-6).
+const TOLERANCE: f64 = 1e-7;
+
+// ANCHOR: gradient_check
+/// Compares the gradients of `f` by `backward` with central differences, for every number of every input, and returns
+/// the largest error.
+///
+/// The error at one number is `|backward - difference| / max(1, |difference|)`; up to 1e-7 passes. The output of `f`
+/// may have any shape: it is multiplied by a fixed random *upstream* gradient and summed. An upstream of ones would be
+/// blind to the gradient of a LayerNorm's input, which is then zero whatever the code does.
+///
+/// ```
+/// use evenkeel::{Tensor, gradient_check};
+/// use ndarray::array;
+///
+/// let a = Tensor::new(array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+/// let b = Tensor::new(array![0.5, -0.5, 2.0]);
+/// assert!(gradient_check([&a, &b], |[a, b]| a * b).is_ok());
+///
+/// let wrong = gradient_check([&b], |[b]| b * b.detach()); // half of the derivative of b²
+/// assert!(wrong.unwrap_err().to_string().starts_with("the gradient of input 0 (shape [3]) is wrong"));
+/// ```
+///
+/// # Errors
+/// [`GradientMismatch`] at the worst place, if any error is above 1e-7 or not a number. A kink (ReLU at 0) within 1e-5
+/// of an input is such a place.
+///
+/// *PyTorch*: `torch.autograd.gradcheck`. Page: `book/src/layer_norm.md`.
+pub fn gradient_check<const N: usize>(
+    inputs: [&Tensor; N],
+    f: impl Fn([&Tensor; N]) -> Tensor,
+) -> Result<f64, GradientMismatch> {
+    let parameters = inputs.map(|input| Tensor::parameter(input.value()));
+    let y = f(parameters.each_ref());
+    let upstream = random_like(&y);
+    let gradients = y.backward_from(&upstream);
+    let scalar = |inputs: [&Tensor; N]| (f(inputs) * &upstream).sum().item();
+
+    let mut worst: Option<GradientMismatch> = None;
+    for (input, parameter) in parameters.iter().enumerate() {
+        for (index, &x) in parameter.value().indexed_iter() {
+            let h = f64::EPSILON.cbrt() * x.abs().max(1.0);
+            let at = |x: f64| {
+                let mut moved = parameter.value().to_owned();
+                moved[&index] = x;
+                let moved = Tensor::new(moved);
+                let mut inputs = parameters.each_ref();
+                inputs[input] = &moved;
+                scalar(inputs)
+            };
+            // Divide by the step that was really taken: x + h is rounded.
+            let difference = (at(x + h) - at(x - h)) / ((x + h) - (x - h));
+            let backward = gradients.get(parameter).map_or(0.0, |gradient| gradient.value()[&index]);
+            let error = (backward - difference).abs() / difference.abs().max(1.0);
+            let error = if error.is_nan() { f64::INFINITY } else { error };
+            if worst.as_ref().is_none_or(|worst| error > worst.error) {
+                let (shape, index) = (parameter.shape().to_vec(), ndarray::Dimension::slice(&index).to_vec());
+                worst = Some(GradientMismatch { input, shape, index, backward, difference, error });
+            }
+        }
+    }
+    match worst {
+        Some(worst) if worst.error <= TOLERANCE => Ok(worst.error),
+        Some(worst) => Err(worst),
+        None => Ok(0.0),
+    }
+}
+// ANCHOR_END: gradient_check
+
+/// Numbers from N(0, 1) in the shape of `y`, the same in every run.
+fn random_like(y: &Tensor) -> Tensor {
+    let mut rng = ChaCha8Rng::seed_from_u64(14);
+    Tensor::new(y.value().map(|_| StandardNormal.sample(&mut rng)))
+}

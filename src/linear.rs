@@ -1,0 +1,84 @@
+//! [`Linear`]: the layer y = x·Wᵀ + b. Page: `book/src/iris.md`.
+
+use ndarray::Array;
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::{Float, Tensor};
+
+/// Multiplies by a weight matrix and adds a bias: `y = x·Wᵀ + b`.
+///
+/// where `W` has one row per output, shape `[out_features, in_features]`, and `b` has shape `[out_features]`.
+///
+/// # Shapes
+/// input `[batch, in_features]`, output `[batch, out_features]`.
+///
+/// # Defaults
+/// `W` from N(0, 2/`in_features`), the variance that keeps the size of activations through ReLU (He et al. 2015,
+/// equation 10); `b` zeros.
+///
+/// ```
+/// use evenkeel::{Linear, Tensor};
+/// use ndarray::array;
+/// use rand::SeedableRng;
+///
+/// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+/// let mut layer = Linear::new(2, 3, &mut rng);
+/// assert_eq!(layer.forward(&Tensor::new(array![[1.0, 2.0]])).shape(), [1, 3]);
+///
+/// layer.weight = Tensor::parameter(array![[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]);
+/// layer.bias = Tensor::parameter(array![0.0, 0.0, 10.0]);
+/// assert_eq!(layer.forward(&Tensor::new(array![[1.0, 2.0]])), Tensor::new(array![[1.0, 2.0, 13.0]]));
+/// ```
+///
+/// *Differs from PyTorch in*: the initial values (there both are uniform within ±1/√`in_features`). The layout of `W`
+/// is the same.
+///
+/// Paper: He, Zhang, Ren, Sun, *Delving Deep into Rectifiers*, 2015 (arXiv 1502.01852). Page: `book/src/iris.md`.
+#[derive(Clone, Debug)]
+pub struct Linear<T: Float = f64> {
+    /// `W`, of shape `[out_features, in_features]`.
+    pub weight: Tensor<T>,
+    /// `b`, of shape `[out_features]`.
+    pub bias: Tensor<T>,
+}
+
+impl<T: Float> Linear<T> {
+    /// A layer with random weights from `rng` and a bias of zeros.
+    ///
+    /// # Panics
+    /// If `in_features` is 0.
+    #[must_use]
+    #[track_caller]
+    pub fn new(in_features: usize, out_features: usize, rng: &mut impl Rng) -> Self {
+        assert!(in_features > 0, "Linear: expected at least one input feature, got 0");
+        let sd = (2.0 / in_features as f64).sqrt();
+        let weight = Array::from_shape_simple_fn((out_features, in_features), || {
+            let z: f64 = StandardNormal.sample(rng);
+            T::of(sd * z)
+        });
+        Self { weight: Tensor::parameter(weight), bias: Tensor::parameter(Array::zeros(out_features)) }
+    }
+
+    /// `x·Wᵀ + b` for each row of `x`.
+    ///
+    /// # Panics
+    /// If `x` is not a matrix with `in_features` columns.
+    #[must_use]
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor<T>) -> Tensor<T> {
+        x.matmul(&self.weight.transpose()) + &self.bias
+    }
+
+    /// What is trained, weight before bias.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<&Tensor<T>> {
+        vec![&self.weight, &self.bias]
+    }
+
+    /// What is trained, weight before bias, for an optimiser's `step`.
+    #[must_use]
+    pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
+        vec![&mut self.weight, &mut self.bias]
+    }
+}

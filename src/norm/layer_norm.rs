@@ -1,0 +1,174 @@
+//! [`LayerNorm`]: each row to mean 0 and variance 1, then scaled and shifted per feature. Page: `book/src/layer_norm.md`.
+
+use ndarray::{ArrayD, IntoDimension, IxDyn};
+
+use super::kernel;
+use crate::autograd::{Value, record};
+use crate::{Float, Tensor, shape};
+
+/// Normalizes each row over its features, then scales by γ and shifts by β.
+///
+/// ```text
+/// x̂ = (x - μ) / √(σ² + eps)        y = γ·x̂ + β
+/// ```
+///
+/// where `μ` and `σ²` are the mean and the biased variance (divided by n) of one row, and γ and β are learned and have
+/// the shape `normalized_shape`. A row is everything in the last axes, as many as `normalized_shape` has.
+///
+/// # Shapes
+/// input `[.., *normalized_shape]`, output the same; γ, β: `normalized_shape`.
+///
+/// # Defaults
+/// `eps` 1e-5, γ ones, β zeros, both trained: as in Ba, Kiros and Hinton (2016) and in PyTorch.
+///
+/// ```
+/// use approx::assert_relative_eq;
+/// use evenkeel::{LayerNorm, Tensor};
+/// use ndarray::array;
+///
+/// let layer = LayerNorm::new(4).with_eps(0.0);
+/// let y = layer.forward(&Tensor::new(array![[1.0, 2.0, 3.0, 4.0]]));
+/// let root = 5f64.sqrt(); // mean 2.5, variance 5/4
+/// assert_relative_eq!(
+///     y,
+///     Tensor::new(array![[-3.0 / root, -1.0 / root, 1.0 / root, 3.0 / root]]),
+///     epsilon = 1e-15
+/// );
+/// ```
+///
+/// # Numerics
+/// Sums and statistics are `f64` inside, also for `f32` tensors. A row of equal numbers gives exactly β (with `eps`
+/// above 0; with `eps` 0 it is 0/0, NaN). NaN or an infinity anywhere in a row makes that row NaN, and no other.
+///
+/// *Differs from PyTorch in*: without affine parameters, γ and β are constants here, not absent; a negative `eps` is
+/// refused.
+///
+/// Paper: Ba, Kiros, Hinton, *Layer Normalization*, 2016 (arXiv 1607.06450), equations 3 and 4.
+/// Page: `book/src/layer_norm.md`.
+#[derive(Clone, Debug)]
+pub struct LayerNorm<T: Float = f64> {
+    normalized_shape: Vec<usize>,
+    eps: f64,
+    /// The scale γ, of shape `normalized_shape`.
+    pub gamma: Tensor<T>,
+    /// The shift β, of shape `normalized_shape`.
+    pub beta: Tensor<T>,
+}
+
+impl<T: Float> LayerNorm<T> {
+    /// A layer that normalizes over the last axes, whose lengths are `normalized_shape`: a number for one axis, an
+    /// array or a tuple for several.
+    ///
+    /// ```
+    /// use evenkeel::LayerNorm;
+    /// let rows: LayerNorm = LayerNorm::new(8);
+    /// assert_eq!(rows.gamma.shape(), [8]);
+    /// let images: LayerNorm<f32> = LayerNorm::new([3, 8, 8]);
+    /// assert_eq!(images.gamma.shape(), [3, 8, 8]);
+    /// ```
+    ///
+    /// # Panics
+    /// If `normalized_shape` has no axis.
+    #[must_use]
+    #[track_caller]
+    pub fn new(normalized_shape: impl IntoDimension) -> Self {
+        let shape = IxDyn(ndarray::Dimension::slice(&normalized_shape.into_dimension()));
+        assert!(
+            ndarray::Dimension::ndim(&shape) > 0,
+            "LayerNorm: expected a normalized_shape of at least one axis, got []"
+        );
+        Self {
+            normalized_shape: ndarray::Dimension::slice(&shape).to_vec(),
+            eps: 1e-5,
+            gamma: Tensor::parameter(ArrayD::ones(shape.clone())),
+            beta: Tensor::parameter(ArrayD::zeros(shape)),
+        }
+    }
+
+    /// The number added to the variance under the root; the default is 1e-5.
+    ///
+    /// # Panics
+    /// If it is negative, infinite or NaN.
+    #[must_use]
+    #[track_caller]
+    pub fn with_eps(mut self, eps: f64) -> Self {
+        assert!(eps >= 0.0 && eps.is_finite(), "LayerNorm: expected a finite eps of at least 0, got {eps}");
+        self.eps = eps;
+        self
+    }
+
+    /// With `false`, β is a constant zero: nothing is added and nothing trained. The default is `true`.
+    ///
+    /// ```
+    /// use evenkeel::LayerNorm;
+    /// let layer: LayerNorm = LayerNorm::new(8).with_bias(false);
+    /// assert_eq!(layer.parameters().len(), 1);
+    /// ```
+    #[must_use]
+    pub fn with_bias(mut self, bias: bool) -> Self {
+        self.beta = constant_or_parameter(ArrayD::zeros(IxDyn(&self.normalized_shape)), bias);
+        self
+    }
+
+    /// With `false`, γ is a constant one and β a constant zero: the layer only normalizes. The default is `true`.
+    ///
+    /// ```
+    /// use evenkeel::LayerNorm;
+    /// let layer: LayerNorm = LayerNorm::new(8).with_affine(false);
+    /// assert!(layer.parameters().is_empty());
+    /// ```
+    #[must_use]
+    pub fn with_affine(mut self, affine: bool) -> Self {
+        self.gamma = constant_or_parameter(ArrayD::ones(IxDyn(&self.normalized_shape)), affine);
+        self.with_bias(affine)
+    }
+
+    // ANCHOR: forward
+    /// The normalized input, in the input's shape.
+    ///
+    /// # Panics
+    /// If the last axes of `x` are not `normalized_shape`, or γ or β were given another shape.
+    #[must_use]
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor<T>) -> Tensor<T> {
+        shape::rows_and_features("LayerNorm", &self.normalized_shape, x.shape());
+        shape::exactly("LayerNorm", "gamma", &self.normalized_shape, self.gamma.shape());
+        shape::exactly("LayerNorm", "beta", &self.normalized_shape, self.beta.shape());
+
+        let (y, rows) =
+            kernel::layer_norm(x.as_slice(), self.gamma.as_slice(), self.beta.as_slice(), self.eps);
+
+        let (x_kept, gamma) = (x.detach(), self.gamma.detach());
+        record(array(x.shape(), y), [x, &self.gamma, &self.beta], move |dy, needs| {
+            let dy = dy.as_slice().expect("gradients are kept in standard layout");
+            let (dx, dgamma, dbeta) =
+                kernel::layer_norm_backward(dy, x_kept.as_slice(), gamma.as_slice(), &rows);
+            [
+                needs[0].then(|| array(x_kept.shape(), dx)),
+                needs[1].then(|| array(gamma.shape(), dgamma)),
+                needs[2].then(|| array(gamma.shape(), dbeta)),
+            ]
+        })
+    }
+    // ANCHOR_END: forward
+
+    /// What is trained, γ before β.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<&Tensor<T>> {
+        [&self.gamma, &self.beta].into_iter().filter(|tensor| tensor.is_parameter()).collect()
+    }
+
+    /// What is trained, γ before β, for an optimiser's `step`.
+    #[must_use]
+    pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
+        [&mut self.gamma, &mut self.beta].into_iter().filter(|tensor| tensor.is_parameter()).collect()
+    }
+}
+
+fn constant_or_parameter<T: Float>(array: ArrayD<T>, trained: bool) -> Tensor<T> {
+    if trained { Tensor::parameter(array) } else { Tensor::new(array) }
+}
+
+fn array<T: Float>(shape: &[usize], values: Vec<T>) -> Value<T> {
+    Value::from_shape_vec(IxDyn(shape), values).expect("the kernel returns as many values as the shape holds")
+}

@@ -1,0 +1,17 @@
+//! The operations, one function each: shape check, forward, pullback, in this order. Page: `book/src/tensor.md`.
+//!
+//! | file | operations |
+//! | --- | --- |
+//! | `arithmetic` | `+ - * /` and negation, with tensors and with scalars |
+//! | `broadcast` | [`broadcast_to`](crate::Tensor::broadcast_to), which the arithmetic uses |
+//! | `elementwise` | [`exp`](crate::Tensor::exp), [`ln`](crate::Tensor::ln), [`sqrt`](crate::Tensor::sqrt), [`square`](crate::Tensor::square), [`relu`](crate::Tensor::relu) |
+//! | `reduce` | [`sum`](crate::Tensor::sum), [`mean`](crate::Tensor::mean), along an axis or whole; [`argmax`](crate::Tensor::argmax) |
+//! | `reshape` | [`reshape`](crate::Tensor::reshape), [`transpose`](crate::Tensor::transpose) |
+//! | `matmul` | [`matmul`](crate::Tensor::matmul) |
+
+mod arithmetic;
+mod broadcast;
+mod elementwise;
+mod matmul;
+mod reduce;
+mod reshape;

@@ -1,0 +1,107 @@
+//! Sums and means, and where the largest number is.
+
+use ndarray::{ArrayD, Axis, arr0};
+
+use crate::autograd::{Value, record};
+use crate::{Float, Tensor, shape};
+
+impl<T: Float> Tensor<T> {
+    /// The sum of all numbers, a scalar (shape `[]`). Gradient: `dy` for each.
+    ///
+    /// ```
+    /// # use evenkeel::Tensor; use ndarray::array;
+    /// assert_eq!(Tensor::new(array![[1.0, 2.0], [3.0, 4.0]]).sum().item(), 10.0);
+    /// ```
+    #[must_use]
+    pub fn sum(&self) -> Self {
+        let y = arr0(self.value.sum()).into_dyn();
+        let shape = self.value.raw_dim();
+        record(y, [self], move |dy, _| [Some(Value::from_elem(shape.clone(), dy.sum()))])
+    }
+
+    /// The mean of all numbers, a scalar (shape `[]`); NaN for an empty tensor.
+    ///
+    /// ```
+    /// # use evenkeel::Tensor; use ndarray::array;
+    /// assert_eq!(Tensor::new(array![[1.0, 2.0], [3.0, 4.0]]).mean().item(), 2.5);
+    /// ```
+    #[must_use]
+    pub fn mean(&self) -> Self {
+        self.sum() / T::of(self.value.len() as f64)
+    }
+
+    /// The sum along one axis, which stays with length 1, so that the result broadcasts against what was summed.
+    /// Negative axes count from the end.
+    ///
+    /// ```
+    /// # use evenkeel::Tensor; use ndarray::array;
+    /// let x = Tensor::new(array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+    /// assert_eq!(x.sum_axis(-1), Tensor::new(array![[6.0], [15.0]]));
+    /// assert_eq!(x.sum_axis(0), Tensor::new(array![[5.0, 7.0, 9.0]]));
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    ///
+    /// *PyTorch*: `x.sum(axis, keepdim=True)`.
+    #[must_use]
+    #[track_caller]
+    pub fn sum_axis(&self, axis: isize) -> Self {
+        let axis = Axis(shape::axis("sum_axis", axis, self.shape()));
+        let y = self.value.sum_axis(axis).insert_axis(axis);
+        let shape = self.value.raw_dim();
+        record(y, [self], move |dy, _| {
+            let dx: ArrayD<T> = dy.broadcast(shape.clone()).expect("the axis has length 1").to_owned();
+            [Some(dx.into_shared())]
+        })
+    }
+
+    /// The mean along one axis, which stays with length 1. Negative axes count from the end.
+    ///
+    /// ```
+    /// # use evenkeel::Tensor; use ndarray::array;
+    /// let x = Tensor::new(array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+    /// let centred = &x - x.mean_axis(-1);
+    /// assert_eq!(centred, Tensor::new(array![[-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]]));
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    ///
+    /// *PyTorch*: `x.mean(axis, keepdim=True)`.
+    #[must_use]
+    #[track_caller]
+    pub fn mean_axis(&self, axis: isize) -> Self {
+        let length = self.shape()[shape::axis("mean_axis", axis, self.shape())];
+        self.sum_axis(axis) / T::of(length as f64)
+    }
+
+    /// For each row along the last axis, the index of its largest number: the predicted class, if the rows are logits.
+    /// The first one where several are largest.
+    ///
+    /// ```
+    /// # use evenkeel::Tensor; use ndarray::array;
+    /// assert_eq!(Tensor::new(array![[0.1, 0.7, 0.2], [3.0, 1.0, 3.0]]).argmax(), [1, 0]);
+    /// ```
+    ///
+    /// # Panics
+    /// On a scalar, on rows of length 0, and on NaN, which is neither largest nor smallest.
+    #[must_use]
+    #[track_caller]
+    pub fn argmax(&self) -> Vec<usize> {
+        let length = self.shape()[shape::axis("argmax", -1, self.shape())];
+        assert!(length > 0, "argmax: expected rows of at least one number, got shape {:?}", self.shape());
+        let mut indices = Vec::with_capacity(self.value.len() / length);
+        for (row, numbers) in self.as_slice().chunks_exact(length).enumerate() {
+            let mut largest = 0;
+            for (index, number) in numbers.iter().enumerate() {
+                assert!(!number.is_nan(), "argmax: row {row} holds NaN at position {index}");
+                if *number > numbers[largest] {
+                    largest = index;
+                }
+            }
+            indices.push(largest);
+        }
+        indices
+    }
+}

@@ -1,0 +1,228 @@
+//! [`Tensor`]: an array, and where it came from. Page: `book/src/tensor.md`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use approx::{AbsDiffEq, RelativeEq};
+use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
+use thiserror::Error;
+
+use crate::Float;
+use crate::autograd::{Node, Value};
+
+/// An array of any rank, and its place in the graph of operations that made it.
+///
+/// A tensor is either a *constant* ([`Tensor::new`]), a *parameter* ([`Tensor::parameter`]), or the result of an
+/// operation. A clone is a handle: it shares the numbers and the identity. The numbers of a tensor never change under
+/// a handle; an optimiser's `step` gives a parameter new ones.
+///
+/// The element type `T` is `f64` or `f32`. Float literals give `f64`, as in NumPy.
+///
+/// ```
+/// use evenkeel::Tensor;
+/// use ndarray::array;
+///
+/// let x = Tensor::new(array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]); // shape [2, 3]
+/// let w = Tensor::parameter(array![[1.0], [0.0], [-1.0]]);       // shape [3, 1]
+/// let y = x.matmul(&w);
+/// assert_eq!(y, Tensor::new(array![[-2.0], [-2.0]]));
+///
+/// let gradients = y.sum().backward();
+/// assert_eq!(gradients.get(&w).unwrap(), &Tensor::new(array![[5.0], [7.0], [9.0]])); // the column sums of x
+/// ```
+///
+/// *Differs from PyTorch in*: gradients are returned, not stored in the tensor, so there is no `zero_grad`; there is
+/// no in-place arithmetic. Page: `book/src/tensor.md`.
+#[derive(Clone)]
+pub struct Tensor<T: Float = f64> {
+    pub(crate) value: Value<T>,
+    pub(crate) node: Option<Arc<Node<T>>>,
+}
+
+/// Why numbers from outside did not make a tensor.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("a tensor of shape {shape:?} holds {expected} values, got {got}")]
+pub struct WrongLength {
+    /// The shape asked for.
+    pub shape: Vec<usize>,
+    /// How many values it holds.
+    pub expected: usize,
+    /// How many there were.
+    pub got: usize,
+}
+
+impl<T: Float> Tensor<T> {
+    /// A constant: takes any ndarray array or view, of any rank and memory layout.
+    ///
+    /// ```
+    /// use evenkeel::Tensor;
+    /// use ndarray::array;
+    /// assert_eq!(Tensor::new(array![[1.0, 2.0]].t()).shape(), [2, 1]);
+    /// ```
+    ///
+    /// *PyTorch*: `torch.tensor(array)`.
+    pub fn new<S, D>(array: ArrayBase<S, D>) -> Self
+    where
+        S: Data<Elem = T>,
+        D: Dimension,
+    {
+        Self::from_value(standard(array.into_owned().into_dyn()))
+    }
+
+    /// A trainable leaf: `backward` gives it a gradient, an optimiser's `step` gives it new numbers.
+    ///
+    /// ```
+    /// use evenkeel::Tensor;
+    /// use ndarray::array;
+    /// assert!(Tensor::parameter(array![0.5]).is_parameter());
+    /// assert!(!Tensor::new(array![0.5]).is_parameter());
+    /// ```
+    ///
+    /// *PyTorch*: `torch.nn.Parameter(tensor)`.
+    pub fn parameter<S, D>(array: ArrayBase<S, D>) -> Self
+    where
+        S: Data<Elem = T>,
+        D: Dimension,
+    {
+        Self { node: Some(Node::leaf()), ..Self::new(array) }
+    }
+
+    /// A constant from a shape and the values in row-major order.
+    ///
+    /// ```
+    /// use evenkeel::Tensor;
+    /// let x = Tensor::from_vec(&[2, 2], vec![1.0, 2.0, 3.0, 4.0]).unwrap();
+    /// assert_eq!(x.shape(), [2, 2]);
+    /// let error = Tensor::from_vec(&[2, 2], vec![1.0]).unwrap_err();
+    /// assert_eq!(error.to_string(), "a tensor of shape [2, 2] holds 4 values, got 1");
+    /// ```
+    ///
+    /// # Errors
+    /// [`WrongLength`] if the number of values does not fill the shape.
+    pub fn from_vec(shape: &[usize], values: Vec<T>) -> Result<Self, WrongLength> {
+        let got = values.len();
+        match ArrayD::from_shape_vec(IxDyn(shape), values) {
+            Ok(array) => Ok(Self::new(array)),
+            Err(_) => Err(WrongLength { shape: shape.to_vec(), expected: shape.iter().product(), got }),
+        }
+    }
+
+    pub(crate) fn from_value(value: Value<T>) -> Self {
+        Self { value, node: None }
+    }
+
+    /// The numbers.
+    #[must_use]
+    pub fn value(&self) -> ArrayViewD<'_, T> {
+        self.value.view()
+    }
+
+    /// The length of each axis; empty for a scalar.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        self.value.shape()
+    }
+
+    /// Whether this is a trainable leaf.
+    #[must_use]
+    pub fn is_parameter(&self) -> bool {
+        self.node.as_ref().is_some_and(|node| node.is_leaf())
+    }
+
+    /// The one number of a tensor that holds one, whatever its rank.
+    ///
+    /// ```
+    /// use evenkeel::Tensor;
+    /// use ndarray::array;
+    /// assert_eq!(Tensor::new(array![1.0, 2.0, 4.0]).sum().item(), 7.0);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is not exactly one.
+    #[must_use]
+    #[track_caller]
+    pub fn item(&self) -> T {
+        assert!(
+            self.value.len() == 1,
+            "item: expected a tensor with one value, got shape {:?}",
+            self.shape()
+        );
+        self.value.first().copied().expect("one value")
+    }
+
+    /// The same numbers as a constant: no gradient flows back through the result.
+    ///
+    /// ```
+    /// use evenkeel::Tensor;
+    /// use ndarray::array;
+    ///
+    /// let w = Tensor::parameter(array![3.0]);
+    /// let gradients = (&w * w.detach()).sum().backward();
+    /// assert_eq!(gradients.get(&w).unwrap().item(), 3.0); // not 6: one factor counted as a constant
+    /// ```
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        Self::from_value(self.value.clone())
+    }
+
+    /// The numbers in row-major order.
+    pub(crate) fn as_slice(&self) -> &[T] {
+        self.value.as_slice().expect("tensors are kept in standard layout")
+    }
+}
+
+/// Brings an array into the one layout that tensors have, row-major and contiguous, without a copy if it is there.
+pub(crate) fn standard<T: Float>(array: impl Into<Value<T>>) -> Value<T> {
+    let array = array.into();
+    if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned().into_shared() }
+}
+
+/// The shape and the numbers; precision works (`{:.3}`).
+impl<T: Float> fmt::Display for Tensor<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.value, f)
+    }
+}
+
+impl<T: Float> fmt::Debug for Tensor<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.node {
+            None => "constant",
+            Some(node) if node.is_leaf() => "parameter",
+            Some(_) => "result",
+        };
+        write!(f, "Tensor({kind}, shape {:?}, {:?})", self.shape(), self.value.iter().collect::<Vec<_>>())
+    }
+}
+
+/// Equal shape and equal numbers; where they came from does not matter. NaN equals nothing.
+impl<T: Float> PartialEq for Tensor<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T: Float + AbsDiffEq<Epsilon = T>> AbsDiffEq for Tensor<T> {
+    type Epsilon = T;
+
+    fn default_epsilon() -> T {
+        T::default_epsilon()
+    }
+
+    fn abs_diff_eq(&self, other: &Self, epsilon: T) -> bool {
+        self.shape() == other.shape()
+            && self.value.iter().zip(&other.value).all(|(a, b)| a.abs_diff_eq(b, epsilon))
+    }
+}
+
+/// `assert_relative_eq!(y, expected, epsilon = 1e-12)`: shapes must agree, NaN is close to nothing.
+impl<T: Float + RelativeEq<Epsilon = T>> RelativeEq for Tensor<T> {
+    fn default_max_relative() -> T {
+        T::default_max_relative()
+    }
+
+    fn relative_eq(&self, other: &Self, epsilon: T, max_relative: T) -> bool {
+        self.shape() == other.shape()
+            && self.value.iter().zip(&other.value).all(|(a, b)| a.relative_eq(b, epsilon, max_relative))
+    }
+}
