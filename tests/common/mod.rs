@@ -3,6 +3,10 @@
 
 pub mod golden;
 
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
 use evenkeel::Tensor;
 use ndarray::{ArrayD, Dimension, IxDyn};
 use rand::SeedableRng;
@@ -49,6 +53,33 @@ pub fn assert_close(what: &str, got: &Tensor, want: &Tensor, tolerance: f64) {
     if let Err(message) = close(what, &got.value().to_owned(), &want.value().to_owned(), tolerance) {
         panic!("{message}");
     }
+}
+
+/// Runs `code`, which must panic; returns the message and the file it was blamed on.
+pub fn panic_of<R>(code: impl FnOnce() -> R) -> (String, String) {
+    // The hook runs in the thread that panics, so tests in other threads do not disturb this.
+    thread_local! { static EXPECTED: Cell<bool> = const { Cell::new(false) } }
+    thread_local! { static FOUND: Cell<(String, String)> = const { Cell::new((String::new(), String::new())) } }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let default = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if EXPECTED.get() {
+                let message = info.payload_as_str().unwrap_or_default().to_owned();
+                FOUND.set((
+                    message,
+                    info.location().map(|location| location.file().to_owned()).unwrap_or_default(),
+                ));
+            } else {
+                default(info);
+            }
+        }));
+    });
+    EXPECTED.set(true);
+    let result = catch_unwind(AssertUnwindSafe(|| drop(code())));
+    EXPECTED.set(false);
+    assert!(result.is_err(), "this must panic");
+    FOUND.take()
 }
 
 #[test]

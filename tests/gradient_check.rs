@@ -1,0 +1,57 @@
+//! The check itself: what it must refuse, and how closely it sees. Page: `book/src/layer_norm.md`.
+
+mod common;
+
+use common::normal;
+use evenkeel::{LayerNorm, Tensor, gradient_check};
+use ndarray::array;
+
+#[test]
+fn accepts_a_right_gradient_far_below_its_tolerance() {
+    let x = normal(&[2, 3, 5], 1);
+    let worst = gradient_check([&x], |[x]| LayerNorm::new(5).forward(x)).unwrap();
+    assert!(worst < 1e-8, "{worst:e}");
+}
+
+#[test]
+fn names_the_place_of_a_wrong_gradient() {
+    let (a, b) = (normal(&[2], 1), Tensor::new(array![[1.0, 2.0], [3.0, -4.0]]));
+    // b² with one factor taken as a constant: half the gradient; worst, relative to itself, wherever |2b| >= 1.
+    let wrong = gradient_check([&a, &b], |[a, b]| a + b * b.detach()).unwrap_err();
+    assert_eq!(wrong.input, 1);
+    assert_eq!(wrong.shape, [2, 2]);
+    assert!((wrong.error - 0.5).abs() < 1e-6);
+    assert!((wrong.backward / wrong.difference - 0.5).abs() < 1e-6);
+}
+
+#[test]
+fn sees_the_statistics_taken_as_constants() {
+    // The seed's LayerNorm computes mean and variance outside the graph; so does this one.
+    let detached = |[x]: [&Tensor; 1]| {
+        let centred = x - x.mean_axis(-1).detach();
+        let var = centred.square().mean_axis(-1).detach();
+        centred / (var + 1e-5).sqrt()
+    };
+    assert!(gradient_check([&normal(&[2, 5], 1)], detached).unwrap_err().error > 0.1);
+}
+
+#[test]
+fn sees_an_error_of_one_part_in_a_million() {
+    let x = normal(&[4], 1);
+    // y = x, but the gradient is 1 + 1e-6.
+    let slightly_off = |[x]: [&Tensor; 1]| x * (1.0 + 1e-6) - x.detach() * 1e-6;
+    assert!(gradient_check([&x], slightly_off).is_err());
+}
+
+#[test]
+fn refuses_nan() {
+    let mismatch = gradient_check([&Tensor::new(array![-1.0])], |[x]| x.sqrt()).unwrap_err();
+    assert!(mismatch.error.is_infinite());
+}
+
+#[test]
+fn misses_no_input_that_backward_forgot() {
+    let x = normal(&[3], 1);
+    let forgotten = gradient_check([&x, &x], |[a, b]| a + b.detach()).unwrap_err();
+    assert_eq!((forgotten.input, forgotten.backward), (1, 0.0));
+}

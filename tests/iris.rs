@@ -1,0 +1,125 @@
+//! The pieces of the Iris network: the data, Linear and cross-entropy. Page: `book/src/iris.md`.
+
+mod common;
+
+use approx::assert_relative_eq;
+use common::{normal, panic_of};
+use evenkeel::datasets::{Standardizer, iris};
+use evenkeel::{Linear, Tensor, cross_entropy, gradient_check};
+use ndarray::{Axis, array};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+#[test]
+fn iris_holds_fishers_numbers() {
+    let iris = iris();
+    assert_eq!(iris.features.dim(), (150, 4));
+    for class in 0..3 {
+        assert_eq!(iris.targets.iter().filter(|&&target| target == class).count(), 50);
+    }
+    let means = iris.features.mean_axis(Axis(0)).unwrap();
+    assert_relative_eq!(means, array![5.843333, 3.057333, 3.758, 1.199333], epsilon = 1e-6);
+    // The two flowers in which UCI's file differs.
+    assert_eq!(iris.features.row(34), array![4.9, 3.1, 1.5, 0.2]);
+    assert_eq!(iris.features.row(37), array![4.9, 3.6, 1.4, 0.1]);
+}
+
+#[test]
+fn a_split_deals_every_flower_once() {
+    let iris = iris();
+    let (train, test) = iris.split(30, &mut ChaCha8Rng::seed_from_u64(3));
+    assert_eq!((train.len(), test.len()), (120, 30));
+    assert_eq!((train.features.nrows(), test.features.nrows()), (120, 30));
+    let mut dealt: Vec<String> =
+        train.features.rows().into_iter().chain(test.features.rows()).map(|row| row.to_string()).collect();
+    let mut all: Vec<String> = iris.features.rows().into_iter().map(|row| row.to_string()).collect();
+    dealt.sort();
+    all.sort();
+    assert_eq!(dealt, all);
+    // Each row still has its own class.
+    for (row, target) in test.features.rows().into_iter().zip(&test.targets) {
+        let found = iris.features.rows().into_iter().zip(&iris.targets).any(|(r, t)| r == row && t == target);
+        assert!(found);
+    }
+    assert_eq!(iris.split(30, &mut ChaCha8Rng::seed_from_u64(3)).1, test);
+    assert_ne!(iris.split(30, &mut ChaCha8Rng::seed_from_u64(4)).1, test);
+}
+
+#[test]
+#[should_panic(expected = "split: expected at most 150 test rows, got 151")]
+fn panics_when_the_test_set_is_too_large() {
+    let _ = iris().split(151, &mut ChaCha8Rng::seed_from_u64(0));
+}
+
+#[test]
+fn the_standardizer_uses_only_what_it_was_fitted_to() {
+    let (train, test) = (array![[1.0, 5.0], [3.0, 5.0]], array![[5.0, 6.0]]);
+    let standardizer = Standardizer::fit(&train);
+    assert_eq!(standardizer.apply(&train), array![[-1.0, 0.0], [1.0, 0.0]]);
+    assert_eq!(standardizer.apply(&test), array![[3.0, 1.0]]); // a constant column has sd 1, not 0
+}
+
+#[test]
+fn linear_gradient_matches_finite_differences() {
+    let (x, weight, bias) = (normal(&[2, 3], 1), normal(&[5, 3], 2), normal(&[5], 3));
+    let forward =
+        |[x, weight, bias]: [&Tensor; 3]| Linear { weight: weight.clone(), bias: bias.clone() }.forward(x);
+    gradient_check([&x, &weight, &bias], forward).unwrap();
+}
+
+#[test]
+fn linear_starts_with_the_variance_of_he() {
+    let layer: Linear = Linear::new(50, 400, &mut ChaCha8Rng::seed_from_u64(1));
+    assert_eq!(layer.weight.shape(), [400, 50]);
+    // 20,000 draws: the standard error of the variance is 1 % of it.
+    assert!((layer.weight.value().var(0.0) / (2.0 / 50.0) - 1.0).abs() < 0.04);
+    assert!(layer.weight.value().mean().unwrap().abs() < 0.006);
+    assert!(layer.bias.value().iter().all(|b| *b == 0.0));
+}
+
+#[test]
+fn cross_entropy_matches_the_worked_example() {
+    // softmax([0, ln 3]) = [1/4, 3/4]
+    let logits = Tensor::parameter(array![[0.0, 3f64.ln()], [0.0, 3f64.ln()]]);
+    let loss = cross_entropy(&logits, &[0, 1]);
+    assert_relative_eq!(loss.item(), -(0.25f64.ln() + 0.75f64.ln()) / 2.0, epsilon = 1e-15);
+    let want = Tensor::new(array![[-0.375, 0.375], [0.125, -0.125]]);
+    assert_relative_eq!(loss.backward().get(&logits).unwrap(), &want, epsilon = 1e-15);
+}
+
+#[test]
+fn cross_entropy_gradient_matches_finite_differences() {
+    gradient_check([&normal(&[5, 3], 1)], |[logits]| cross_entropy(logits, &[0, 2, 1, 1, 0])).unwrap();
+}
+
+#[test]
+fn cross_entropy_does_not_overflow() {
+    let loss =
+        |logits: [[f32; 2]; 1], target| cross_entropy(&Tensor::new(ndarray::arr2(&logits)), &[target]).item();
+    assert_eq!(loss([[1e4, 0.0]], 1), 1e4);
+    assert_eq!(loss([[1e4, 0.0]], 0), 0.0);
+    assert_eq!(loss([[f32::NEG_INFINITY, 0.0]], 0), f32::INFINITY);
+}
+
+#[test]
+fn cross_entropy_refuses_what_does_not_fit() {
+    let refused = |logits: &Tensor, targets: &[usize]| panic_of(|| cross_entropy(logits, targets)).0;
+    let logits = normal(&[2, 3], 1);
+    assert_eq!(refused(&logits, &[0, 3]), "cross_entropy: target 3 of row 1 is no class: expected 0 to 2");
+    assert_eq!(refused(&logits, &[0]), "cross_entropy: expected 2 targets, one per row, got 1");
+    assert_eq!(
+        refused(&normal(&[3], 1), &[0]),
+        "cross_entropy: expected logits of shape [batch, classes], got [3]"
+    );
+    assert_eq!(
+        refused(&normal(&[0, 3], 1), &[]),
+        "cross_entropy: expected at least one row, got logits of shape [0, 3]"
+    );
+}
+
+#[test]
+#[should_panic(expected = "matmul: expected [m, k] by [k, n], got [2, 5] by [3, 4]")]
+fn panics_when_the_features_differ() {
+    let layer: Linear = Linear::new(3, 4, &mut ChaCha8Rng::seed_from_u64(1));
+    let _ = layer.forward(&normal(&[2, 5], 1));
+}
