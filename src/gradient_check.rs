@@ -27,8 +27,8 @@ pub struct GradientMismatch {
     pub error: f64,
 }
 
-/// The largest error that passes. Central differences in `f64` are themselves off by about 1e-10 for functions and
-/// inputs of size 1 (step h: the truncation h²·f‴/6 and the rounding 2⁻⁵³·f/h are both near 1e-10 at h = 6e-6).
+/// The largest error that passes. For functions and inputs of size 1, central differences are themselves off by about
+/// 1e-11: at h = 6e-6 the truncation h²·f‴/6 and the rounding 2⁻⁵³·f/h are both near that.
 const TOLERANCE: f64 = 1e-7;
 
 // ANCHOR: gradient_check
