@@ -1,4 +1,4 @@
-//! `+ - * /` and negation. Two tensors are first broadcast to their common shape; a scalar goes right in.
+//! `+ - * /` and negation. Two tensors are first broadcast to their common shape; a scalar goes right in. Page: `book/src/tensor.md`.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

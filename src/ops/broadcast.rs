@@ -1,4 +1,4 @@
-//! Stretching an array to a larger shape, and its gradient: the sum over what was stretched.
+//! Stretching an array to a larger shape, and its gradient: the sum over what was stretched. Page: `book/src/tensor.md`.
 
 use ndarray::{ArrayD, Axis};
 

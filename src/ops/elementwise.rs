@@ -1,4 +1,4 @@
-//! Functions of one number, applied to each.
+//! Functions of one number, applied to each. Page: `book/src/tensor.md`.
 
 use crate::autograd::record;
 use crate::{Float, Tensor};

@@ -1,4 +1,4 @@
-//! The product of two matrices.
+//! The product of two matrices. Page: `book/src/tensor.md`.
 
 use ndarray::{ArrayView2, Ix2};
 

@@ -1,4 +1,4 @@
-//! Sums and means, and where the largest number is.
+//! Sums and means, and where the largest number is. Page: `book/src/tensor.md`.
 
 use ndarray::{ArrayD, Axis, arr0};
 

@@ -1,4 +1,4 @@
-//! The same numbers in another arrangement.
+//! The same numbers in another arrangement. Page: `book/src/tensor.md`.
 
 use ndarray::IxDyn;
 

@@ -1,0 +1,135 @@
+//! The laws of the layout that a compiler does not see: one stem everywhere, nothing listed that is not there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The pages that `SUMMARY.md` links.
+fn pages() -> BTreeSet<String> {
+    let summary = read("book/src/SUMMARY.md");
+    let links = summary.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    links.filter_map(|link| link.strip_suffix(".md")).map(str::to_owned).collect()
+}
+
+/// The stems of the files of one kind in a folder.
+fn stems(folder: &str, ending: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(root().join(folder)).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let of_kind = paths.filter(|path| path.extension().is_some_and(|own| own == ending));
+    of_kind.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn every_page_is_listed_and_every_listed_page_is_there() {
+    let mut there = stems("book/src", "md");
+    assert!(there.remove("SUMMARY"));
+    assert_eq!(there, pages());
+}
+
+#[test]
+fn the_blocks_of_every_page_are_doctests() {
+    let doctests = read("src/book.rs");
+    for page in pages() {
+        let line = format!("#[doc = include_str!(\"../book/src/{page}.md\")]\nmod {page} {{}}");
+        assert!(doctests.contains(&line), "src/book.rs does not run the blocks of {page}.md");
+    }
+    assert_eq!(doctests.matches("include_str!(\"../book/").count(), pages().len());
+}
+
+/// The paths in backquotes inside the page's box of paths.
+fn box_of_paths(page: &str) -> Option<Vec<String>> {
+    let text = read(format!("book/src/{page}.md"));
+    let (_, rest) = text.split_once("<div class=\"paths\">")?;
+    let (inside, _) = rest.split_once("</div>")?;
+    let quoted = inside.split('`').skip(1).step_by(2);
+    Some(quoted.filter(|quoted| quoted.contains('/')).map(str::to_owned).collect())
+}
+
+#[test]
+fn the_box_of_each_page_names_paths_that_exist_and_all_of_its_stem() {
+    let mut boxes = 0;
+    for page in pages() {
+        let Some(paths) = box_of_paths(&page) else {
+            assert_eq!(page, "introduction", "{page}.md has no box of paths");
+            continue;
+        };
+        boxes += 1;
+        for path in &paths {
+            assert!(root().join(path).exists(), "{page}.md names {path}, which is not there");
+        }
+        let own = [
+            format!("book/src/{page}.md"),
+            format!("src/{page}.rs"),
+            format!("src/norm/{page}.rs"),
+            format!("tests/{page}.rs"),
+            format!("examples/{page}.rs"),
+        ];
+        for path in own.iter().filter(|path| root().join(path).exists()) {
+            assert!(paths.contains(path), "the box of {page}.md does not name {path}");
+        }
+    }
+    assert!(boxes >= 4);
+}
+
+#[test]
+fn every_source_file_names_its_page_in_its_first_lines() {
+    let pages = pages();
+    let mut sources = Vec::new();
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                sources.push(path);
+            }
+        }
+    }
+    assert!(sources.len() > 15);
+    for source in sources {
+        let name = source.strip_prefix(root()).unwrap().display().to_string().replace('\\', "/");
+        // The crate page and the list of pages speak of all pages; `norm/mod.rs` has its table.
+        if ["src/lib.rs", "src/book.rs", "src/norm/mod.rs"].contains(&name.as_str()) {
+            continue;
+        }
+        let text = fs::read_to_string(&source).unwrap();
+        let first = text.lines().next().unwrap_or_default();
+        let page = first.split("book/src/").nth(1).and_then(|rest| rest.split(".md").next());
+        let page = page.unwrap_or_else(|| panic!("{name}: its first line names no page"));
+        assert!(pages.contains(page), "{name}: there is no page {page}");
+    }
+}
+
+#[test]
+fn every_example_draws_a_figure_of_a_page_and_the_page_shows_it() {
+    let examples = stems("examples", "rs");
+    assert!(!examples.is_empty());
+    for stem in &examples {
+        let page = read(format!("book/src/{stem}.md"));
+        assert!(page.contains(&format!("{{{{#include figures/{stem}.svg}}}}")), "{stem}.md does not show its figure");
+    }
+    assert_eq!(examples, stems("book/src/figures", "svg"));
+    assert_eq!(examples, stems("book/src/figures", "csv"));
+}
+
+#[test]
+fn a_library_user_compiles_no_server_no_mdbook_and_no_plotters() {
+    let manifest = read("Cargo.toml");
+    let (_, rest) = manifest.split_once("\n[dependencies]\n").unwrap();
+    let (normal, _) = rest.split_once("\n[").unwrap();
+    let names: BTreeSet<&str> =
+        normal.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.trim()).collect();
+    let expected =
+        BTreeSet::from(["approx", "csv", "ndarray", "num-traits", "rand", "rand_chacha", "rand_distr", "thiserror"]);
+    assert_eq!(names, expected);
+}
