@@ -38,8 +38,8 @@ pub(crate) struct Row {
     species: String,
     unit: String,
     feature: usize,
-    before: f64,
-    after: f64,
+    pub(crate) before: f64,
+    pub(crate) after: f64,
 }
 
 fn about() -> String {

@@ -85,8 +85,12 @@ impl<Row: Serialize + DeserializeOwned> Figure<Row> {
     /// The table that the text holds.
     pub fn rows(&self, csv: &str) -> Result<Vec<Row>> {
         let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(csv.as_bytes());
-        let rows: Vec<Row> = reader.deserialize().collect::<std::result::Result<_, _>>()?;
-        if rows.is_empty() { Err(format!("{}.csv holds no rows", self.stem).into()) } else { Ok(rows) }
+        let rows: std::result::Result<Vec<Row>, _> = reader.deserialize().collect();
+        match rows {
+            Ok(rows) if rows.is_empty() => Err(format!("{}.csv holds no rows", self.stem).into()),
+            Ok(rows) => Ok(rows),
+            Err(error) => Err(format!("{}.csv: {error}", self.stem).into()),
+        }
     }
 
     /// What is drawn from the text.
