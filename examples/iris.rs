@@ -253,9 +253,9 @@ fn draw_steps(figure: &drawing::Area, rows: &[Row], finding: &Finding) -> Result
     let frame = Frame { left: 20.0, top: 70.0, width: 510.0, height: 16.0 * lines };
     let panel = Panel::new(figure, &frame, &x, &y)?;
 
-    panel.diamond((end * 0.02, -0.8), 7.0, drawing::LAYER_NORM)?;
+    panel.diamond((end * 0.02, -0.8), 6.5, drawing::LAYER_NORM)?;
     panel.write("LayerNorm", (end * 0.02, -0.8), (14.0, 0.0), text(drawing::LAYER_NORM, HPos::Left))?;
-    panel.ring((end * 0.3, -0.8), 6.0, drawing::NO_NORM)?;
+    panel.ring((end * 0.3, -0.8), 7.0, drawing::NO_NORM)?;
     panel.write("no normalization", (end * 0.3, -0.8), (14.0, 0.0), text(drawing::NO_NORM, HPos::Left))?;
 
     let arrival = |steps: Option<usize>| steps.map_or(never, |steps| steps as f64);
@@ -275,8 +275,8 @@ fn draw_steps(figure: &drawing::Area, rows: &[Row], finding: &Finding) -> Result
             let colour = if norm < none { drawing::LAYER_NORM } else { drawing::NO_NORM };
             let middle = y - 0.5;
             panel.line((none, middle), (norm, middle), line(colour, 2.5))?;
-            panel.ring((none, middle), 6.0, drawing::NO_NORM)?;
-            panel.diamond((norm, middle), 7.0, drawing::LAYER_NORM)?;
+            panel.ring((none, middle), 7.0, drawing::NO_NORM)?;
+            panel.diamond((norm, middle), 6.5, drawing::LAYER_NORM)?;
         }
     }
     Ok(())

@@ -122,8 +122,9 @@ fn draw(rows: &[Row]) -> Result<String> {
             middle.layer_norm_median, middle.step, middle.none_median
         ),
         description: format!(
-            "Training loss on a logarithmic scale against the step, over {} seeds, each arm as a median line in a band that holds eight of ten seeds. Both begin near {:.1}. The line with LayerNorm falls faster: at step {} it is the lower one in {} of {} seeds, and at step {} it is at {:.3}, where the network without it arrives at step {}. Towards the end the gap closes: {:.3} against {:.3}.",
+            "Training loss on a logarithmic scale against the step, over {} seeds, each arm as a median line in a band that holds eight of ten seeds. At the start the loss is {:.3} with LayerNorm and {:.3} without. The line with LayerNorm falls faster: at step {} it is the lower one in {} of {} seeds, and at step {} it is at {:.3}, where the network without it arrives at step {}. After the last step it is {:.3} with and {:.3} without.",
             last.seeds,
+            rows[0].layer_norm_median,
             rows[0].none_median,
             middle.step,
             middle.layer_norm_lower,

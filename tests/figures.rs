@@ -161,3 +161,13 @@ fn every_picture_speaks_and_fits_into_a_page() {
         );
     }
 }
+
+#[test]
+fn a_network_that_never_gets_there_is_drawn_as_such() {
+    let csv = committed("iris.csv");
+    assert!(!iris::FIGURE.svg(&csv).expect("drawn").contains("\nnever\n"));
+    let (comment, rows) = csv.split_once("\n0,").expect("the row of seed 0");
+    let (_steps, rest) = rows.split_once(',').expect("its steps without the layer");
+    let svg = iris::FIGURE.svg(&format!("{comment}\n0,,{rest}")).expect("drawn");
+    assert!(svg.contains("\nnever\n") && svg.contains("Never there: 1 without, 0 with."));
+}
