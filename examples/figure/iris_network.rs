@@ -1,0 +1,151 @@
+//! The 4-8-3 network on Iris, with a [`LayerNorm`] before its ReLU or without one, and how it is trained: copy what
+//! you need.
+
+use evenkeel::datasets::{self, Standardizer};
+use evenkeel::{Adam, LayerNorm, Linear, Tensor, cross_entropy};
+use ndarray::Array;
+use ndarray_rand::{RandomExt, rand_distr::StandardNormal};
+use rand::Rng;
+
+/// The flowers, shuffled and dealt: 120 to train on, 30 to test.
+pub struct Flowers {
+    pub train: Examples,
+    pub test: Examples,
+}
+
+/// Standardized features, `[flowers, 4]`, and the species of each flower.
+pub struct Examples {
+    pub x: Tensor,
+    pub species: Vec<usize>,
+}
+
+impl Flowers {
+    pub fn deal(rng: &mut impl Rng) -> Self {
+        let (train, test) = datasets::iris().split(30, rng);
+        // Fitted to the training flowers alone: what the test flowers look like must stay unknown until the test.
+        let standardizer = Standardizer::fit(&train.features);
+        let [train, test] = [train, test].map(|data| Examples {
+            x: Tensor::new(standardizer.apply(&data.features)),
+            species: data.targets,
+        });
+        Self { train, test }
+    }
+}
+
+/// What can be trained.
+pub trait Network {
+    /// From features to one logit per species.
+    fn forward(&self, x: &Tensor) -> Tensor;
+    fn parameters_mut(&mut self) -> Vec<&mut Tensor>;
+}
+
+/// The network of section 14.7, from bare tensors.
+pub struct TensorNetwork {
+    w1: Tensor,
+    b1: Tensor,
+    norm: Option<LayerNorm>,
+    w2: Tensor,
+    b2: Tensor,
+}
+
+impl TensorNetwork {
+    pub fn new(norm: Option<LayerNorm>, rng: &mut impl Rng) -> Self {
+        let mut half_normal =
+            |shape| Tensor::parameter(Array::random_using(shape, StandardNormal, rng) * 0.5);
+        Self {
+            w1: half_normal((4, 8)),
+            b1: Tensor::parameter(Array::zeros(8)),
+            norm,
+            w2: half_normal((8, 3)),
+            b2: Tensor::parameter(Array::zeros(3)),
+        }
+    }
+}
+
+impl Network for TensorNetwork {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let h = x.matmul(&self.w1) + &self.b1;
+        let h = match &self.norm {
+            Some(norm) => norm.forward(&h), // before the activation
+            None => h,
+        };
+        h.relu().matmul(&self.w2) + &self.b2
+    }
+
+    fn parameters_mut(&mut self) -> Vec<&mut Tensor> {
+        let Self { w1, b1, norm, w2, b2 } = self;
+        [w1, b1, w2, b2].into_iter().chain(norm.iter_mut().flat_map(LayerNorm::parameters_mut)).collect()
+    }
+}
+
+/// The same network from layers, whose first weights [`Linear`] chooses.
+pub struct LinearNetwork {
+    hidden: Linear,
+    norm: Option<LayerNorm>,
+    output: Linear,
+}
+
+impl LinearNetwork {
+    pub fn new(norm: Option<LayerNorm>, rng: &mut impl Rng) -> Self {
+        Self { hidden: Linear::new(4, 8, rng), norm, output: Linear::new(8, 3, rng) }
+    }
+}
+
+impl Network for LinearNetwork {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let h = self.hidden.forward(x);
+        let h = match &self.norm {
+            Some(norm) => norm.forward(&h),
+            None => h,
+        };
+        self.output.forward(&h.relu())
+    }
+
+    fn parameters_mut(&mut self) -> Vec<&mut Tensor> {
+        let Self { hidden, norm, output } = self;
+        let norm = norm.iter_mut().flat_map(LayerNorm::parameters_mut);
+        hidden.parameters_mut().into_iter().chain(norm).chain(output.parameters_mut()).collect()
+    }
+}
+
+/// How well a network does on some examples.
+#[derive(Clone, Copy, Debug)]
+pub struct Score {
+    pub loss: f64,
+    /// How many species it gets right,
+    pub right: usize,
+    /// of so many.
+    pub of: usize,
+}
+
+impl Score {
+    pub fn new(logits: &Tensor, loss: &Tensor, species: &[usize]) -> Self {
+        let right = logits.argmax().iter().zip(species).filter(|(guess, species)| guess == species).count();
+        Self { loss: loss.item(), right, of: species.len() }
+    }
+
+    pub fn accuracy(&self) -> f64 {
+        self.right as f64 / self.of as f64
+    }
+}
+
+/// How well `network` does on `examples`.
+pub fn score(network: &impl Network, examples: &Examples) -> Score {
+    let logits = network.forward(&examples.x);
+    Score::new(&logits, &cross_entropy(&logits, &examples.species), &examples.species)
+}
+
+/// Trains with Adam, every example in every step. Entry `n` of what comes back is the score on `examples` after `n`
+/// steps, so there is one more of them than steps.
+pub fn train(network: &mut impl Network, examples: &Examples, steps: usize) -> Vec<Score> {
+    let mut adam = Adam::new(0.01);
+    let mut scores = Vec::with_capacity(steps + 1);
+    for _ in 0..steps {
+        let logits = network.forward(&examples.x);
+        let loss = cross_entropy(&logits, &examples.species);
+        scores.push(Score::new(&logits, &loss, &examples.species));
+        adam.step(network.parameters_mut(), &loss.backward());
+    }
+    scores.push(score(network, examples));
+    scores
+}

@@ -1,0 +1,173 @@
+//! The figures of the book: that what they show holds in a fresh run, with a margin, and that the pictures in the book
+//! are what the programs draw from the tables beside them.
+#![allow(dead_code, clippy::duplicate_mod, reason = "each program brings its own copy of what they share")]
+
+#[path = "../examples/iris.rs"]
+mod iris;
+#[path = "../examples/layer_norm.rs"]
+mod layer_norm;
+#[path = "../examples/using_layer_norm.rs"]
+mod using_layer_norm;
+
+use std::path::Path;
+use std::sync::OnceLock;
+use std::{fs, thread};
+
+use iris::Run;
+
+fn committed(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("book/src/figures").join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
+    let values: Vec<f64> = values.into_iter().collect();
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// What `run` gives for ten seeds, on two threads.
+fn ten_seeds<R: Send>(run: impl Fn(u64) -> R + Sync) -> Vec<R> {
+    let five = |first: u64| (first..first + 5).map(&run).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        let later = scope.spawn(|| five(5));
+        let mut runs = five(0);
+        runs.extend(later.join().expect("the other five seeds ran"));
+        runs
+    })
+}
+
+/// The runs of the page `iris`, for two tests: without the layer and with it.
+fn iris_runs() -> &'static [[Run; 2]] {
+    static RUNS: OnceLock<Vec<[Run; 2]>> = OnceLock::new();
+    RUNS.get_or_init(|| ten_seeds(|seed| iris::runs(seed, 400)))
+}
+
+#[test]
+fn the_iris_network_with_layer_norm_gets_nine_of_ten_test_flowers_right() {
+    let accuracy = mean(iris_runs().iter().map(|[_, norm]| norm.test.accuracy()));
+    assert!(
+        accuracy >= 0.90,
+        "expected a mean test accuracy of at least 0.90 over ten seeds, got {accuracy:.3}"
+    );
+}
+
+#[test]
+fn the_iris_network_fits_faster_with_layer_norm_and_is_not_more_accurate() {
+    let steps = |arm: usize| {
+        mean(
+            iris_runs()
+                .iter()
+                .map(|run| run[arm].steps_to_95.expect("every seed gets there in 400 steps") as f64),
+        )
+    };
+    let (none, norm) = (steps(0), steps(1));
+    assert!(norm < none - 3.0, "expected fewer steps to 95 % with LayerNorm, got {norm} against {none}");
+
+    let [none, norm] = [0, 1].map(|arm| mean(iris_runs().iter().map(|run| run[arm].training.loss)));
+    assert!(norm < 0.8 * none, "expected a lower training loss with LayerNorm, got {norm} against {none}");
+
+    let [none, norm] = [0, 1].map(|arm| mean(iris_runs().iter().map(|run| run[arm].test.accuracy())));
+    assert!((norm - none).abs() < 0.03, "expected about the same test accuracy, got {norm} against {none}");
+}
+
+#[test]
+fn the_training_loss_falls_faster_with_layer_norm() {
+    let runs = ten_seeds(|seed| using_layer_norm::losses(seed, 100));
+    let lower = runs.iter().filter(|[none, norm]| norm[100] < none[100]).count();
+    assert!(lower >= 9, "expected the lower loss after 100 steps in at least 9 of 10 seeds, got {lower}");
+    let [none, norm] = [0, 1].map(|arm| mean(runs.iter().map(|run| run[arm][100])));
+    assert!(norm < 0.75 * none, "expected three quarters of the loss at most, got {norm} against {none}");
+}
+
+#[test]
+fn layer_norm_takes_place_and_width_of_a_row_and_keeps_its_shape() {
+    let rows = (layer_norm::FIGURE.measure)();
+    let (mut sds, features) = (Vec::new(), 16);
+    assert_eq!(rows.len(), 6 * features);
+    for row in rows.chunks(features) {
+        let moments = |values: Vec<f64>| {
+            let mean = mean(values.iter().copied());
+            (mean, self::mean(values.iter().map(|value| (value - mean).powi(2))).sqrt())
+        };
+        let (mean_before, sd_before) = moments(row.iter().map(|number| number.before).collect());
+        let (mean, sd) = moments(row.iter().map(|number| number.after).collect());
+        assert!(mean.abs() < 1e-12, "expected mean 0, got {mean:e}");
+        assert!((sd - 1.0).abs() < 1e-5, "expected standard deviation 1, got {sd}");
+        for number in row {
+            let back = mean_before + sd_before * number.after;
+            assert!((back - number.before).abs() < 1e-4, "expected {}, got {back}", number.before);
+        }
+        sds.push(sd_before);
+    }
+    let (narrow, wide) = sds.iter().fold((f64::MAX, 0.0_f64), |(low, high), &sd| (low.min(sd), high.max(sd)));
+    assert!(wide > 3.0 * narrow, "expected rows of different width, got {narrow} to {wide}");
+}
+
+/// One figure's table and pictures.
+struct Files {
+    stem: &'static str,
+    committed: String,
+    /// Drawn just now from the committed table.
+    drawn: String,
+}
+
+fn figures() -> Vec<Files> {
+    let files = |stem, draw: &dyn Fn(&str) -> String| Files {
+        stem,
+        committed: committed(&format!("{stem}.svg")),
+        drawn: draw(&committed(&format!("{stem}.csv"))),
+    };
+    vec![
+        files(iris::FIGURE.stem, &|csv| iris::FIGURE.svg(csv).expect("drawn")),
+        files(layer_norm::FIGURE.stem, &|csv| layer_norm::FIGURE.svg(csv).expect("drawn")),
+        files(using_layer_norm::FIGURE.stem, &|csv| using_layer_norm::FIGURE.svg(csv).expect("drawn")),
+    ]
+}
+
+#[test]
+fn the_pictures_in_the_book_are_drawn_from_their_tables() {
+    for Files { stem, committed, drawn } in figures() {
+        // No assert_eq!, which would print both.
+        assert!(
+            committed == drawn,
+            "{stem}.svg is not what {stem}.csv gives: cargo run --example {stem} -- --redraw"
+        );
+    }
+}
+
+#[test]
+fn every_picture_speaks_and_fits_into_a_page() {
+    for Files { stem, committed: svg, .. } in figures() {
+        assert!(svg.starts_with("<svg "), "{stem}: no prolog, since it stands inside a page");
+        assert!(svg.contains(" role=\"img\""), "{stem}: a role");
+        assert!(svg.contains(&format!("aria-labelledby=\"{stem}-title {stem}-desc\"")), "{stem}: its words");
+        for element in ["title", "desc"] {
+            let words = svg.split_once(&format!("<{element} id=\"{stem}-{element}\">")).map(|(_, rest)| rest);
+            let words =
+                words.and_then(|rest| rest.split_once(&format!("</{element}>"))).map(|(words, _)| words);
+            let words = words.unwrap_or_else(|| panic!("{stem}: a <{element}>"));
+            assert!(words.contains(|c: char| c.is_ascii_digit()), "{stem}: a number in its <{element}>");
+        }
+        assert_eq!(svg.matches(" id=").count(), 2, "{stem}: no id but those of its words");
+        assert!(svg.lines().all(|line| !line.trim().is_empty()), "{stem}: a blank line ends the HTML block");
+        for unwanted in ["<style", "<script", "href", "url(", "NaN"] {
+            assert!(!svg.contains(unwanted), "{stem}: {unwanted}");
+        }
+        assert!(!svg.contains("\"#"), "{stem}: a colour that does not follow the theme");
+        let head = svg.lines().next().unwrap_or_default();
+        assert!(
+            !head.contains(" width=") && !head.contains(" height="),
+            "{stem}: the page decides how wide it is"
+        );
+    }
+}
+
+#[test]
+fn a_network_that_never_gets_there_is_drawn_as_such() {
+    let csv = committed("iris.csv");
+    assert!(!iris::FIGURE.svg(&csv).expect("drawn").contains("\nnever\n"));
+    let (comment, rows) = csv.split_once("\n0,").expect("the row of seed 0");
+    let (_steps, rest) = rows.split_once(',').expect("its steps without the layer");
+    let svg = iris::FIGURE.svg(&format!("{comment}\n0,,{rest}")).expect("drawn");
+    assert!(svg.contains("\nnever\n") && svg.contains("Never there: 1 without, 0 with."));
+}
