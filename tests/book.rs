@@ -116,7 +116,21 @@ fn every_example_draws_a_figure_of_a_page_and_the_page_shows_it() {
     assert!(!examples.is_empty());
     for stem in &examples {
         let page = read(format!("book/src/{stem}.md"));
-        assert!(page.contains(&format!("{{{{#include figures/{stem}.svg}}}}")), "{stem}.md does not show its figure");
+        assert!(
+            page.contains(&format!("{{{{#include figures/{stem}.svg}}}}")),
+            "{stem}.md does not show its figure"
+        );
+    }
+    for stem in &examples {
+        let svg = read(format!("book/src/figures/{stem}.svg"));
+        let (_, title) = svg.split_once(&format!("<title id=\"{stem}-title\">")).expect("a title");
+        let (finding, _) = title.split_once('<').expect("the end of the title");
+        let caption = format!("<figcaption>{}. ", finding.trim());
+        let page = read(format!("book/src/{stem}.md"));
+        assert!(
+            page.contains(&caption),
+            "the caption of {stem}.md does not open with what the picture found: {caption}"
+        );
     }
     assert_eq!(examples, stems("book/src/figures", "svg"));
     assert_eq!(examples, stems("book/src/figures", "csv"));
@@ -129,7 +143,15 @@ fn a_library_user_compiles_no_server_no_mdbook_and_no_plotters() {
     let (normal, _) = rest.split_once("\n[").unwrap();
     let names: BTreeSet<&str> =
         normal.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.trim()).collect();
-    let expected =
-        BTreeSet::from(["approx", "csv", "ndarray", "num-traits", "rand", "rand_chacha", "rand_distr", "thiserror"]);
+    let expected = BTreeSet::from([
+        "approx",
+        "csv",
+        "ndarray",
+        "num-traits",
+        "rand",
+        "rand_chacha",
+        "rand_distr",
+        "thiserror",
+    ]);
     assert_eq!(names, expected);
 }
