@@ -83,11 +83,13 @@ fn verdict(success: bool, expected: &[(String, usize)], output: &str, errors: &s
         return Problems::refuse(list.collect()).map_err(Failed::Blocks);
     }
     if !success {
-        let first = errors.lines().chain(output.lines()).find(|line| line.starts_with("error"));
-        return Err(Failed::Cargo(match first {
-            Some(line) => format!("failed before a block ran: {line}"),
-            None => "failed before a block ran: its output stands above".into(),
-        }));
+        let said: Vec<&str> = errors.lines().chain(output.lines()).collect();
+        let Some(at) = said.iter().position(|line| line.starts_with("error")) else {
+            return Err(Failed::Cargo("failed before a block ran: its output stands above".into()));
+        };
+        let place = said.get(at + 1).and_then(|line| line.trim().strip_prefix("--> "));
+        let place = place.map(|place| format!(" at {place}")).unwrap_or_default();
+        return Err(Failed::Cargo(format!("failed before a block ran: {}{place}", said[at])));
     }
     let ran: BTreeSet<_> = output.lines().filter_map(|line| test_name(line.strip_prefix("test ")?)).collect();
     let silent = expected.iter().filter(|block| !ran.contains(block)).map(|(file, line)| Problem {
@@ -228,10 +230,10 @@ failures:
 
     #[test]
     fn a_crate_that_does_not_compile_says_so() {
-        let errors = "   Compiling evenkeel\nerror[E0308]: mismatched types\n";
+        let errors = "   Compiling evenkeel\nerror[E0308]: mismatched types\n --> src/lib.rs:7:24\n";
         assert_eq!(
             said(false, &[("book/src/iris.md", 7)], "", errors),
-            "cargo test --doc --package evenkeel: failed before a block ran: error[E0308]: mismatched types"
+            "cargo test --doc --package evenkeel: failed before a block ran: error[E0308]: mismatched types at src/lib.rs:7:24"
         );
     }
 

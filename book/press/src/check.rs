@@ -129,6 +129,17 @@ fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
                 }
             }
         }
+        for element in page.html.select(&select("main [aria-labelledby], main [aria-describedby]")) {
+            let names =
+                ["aria-labelledby", "aria-describedby"].map(|name| element.attr(name).unwrap_or_default());
+            for id in names.iter().flat_map(|ids| ids.split_whitespace()).filter(|id| !page.ids.contains(*id))
+            {
+                problem(
+                    id,
+                    format!("<{}>: expected an element whose id is {id}, got none", element.value().name()),
+                );
+            }
+        }
         let Some(main) = page.html.select(&select("main")).next() else {
             report.problems.extend(problems);
             continue;
@@ -324,6 +335,7 @@ mod tests {
         refused("<figure><p>x</p></figure>", "<figcaption>");
         refused("<svg role='img'><desc>d</desc></svg>", "<title>");
         refused("<svg role='img'><title>t</title></svg>", "<desc>");
+        refused("<p aria-labelledby='top nothing'>x</p>", "id is nothing");
         refused("<figure><svg></svg><figcaption>c</figcaption></figure>", "role");
     }
 
