@@ -1,0 +1,219 @@
+//! mdBook's `{{#…}}` helpers: which a page may use, and whether what they name is there.
+//!
+//! mdBook itself only logs a file or an anchor that is missing, and the page then shows nothing or the raw helper.
+
+use std::path::Path;
+
+/// A helper in the text of a page.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Helper<'a> {
+    /// Where it starts, in bytes.
+    pub start: usize,
+    /// The whole of it, braces included.
+    pub text: &'a str,
+    kind: &'a str,
+    argument: &'a str,
+}
+
+/// Every helper that mdBook would act on, and every one that it would leave standing as text.
+pub fn find(text: &str) -> Vec<Helper<'_>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(start) = text[at..].find("{{").map(|i| at + i) {
+        at = start + 2;
+        let inner = text[at..].trim_start();
+        let Some(body) = inner.strip_prefix('#') else { continue };
+        let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
+        if text[..start].ends_with('\\') && inner.len() == text.len() - at {
+            // mdBook takes the backslash away and leaves the rest of it, up to the last braces of the line.
+            at = text[start..line_end].rfind("}}").map_or(at, |i| start + i + 2);
+            continue;
+        }
+        let body_end = body.find('}').unwrap_or(body.len());
+        let closed = body[body_end..].starts_with("}}");
+        let end = if closed { text.len() - body.len() + body_end + 2 } else { line_end };
+        let (kind, argument) = if closed {
+            let body = &body[..body_end];
+            body.split_once(char::is_whitespace).unwrap_or((body, ""))
+        } else {
+            ("", "")
+        };
+        found.push(Helper { start, text: &text[start..end], kind, argument: argument.trim() });
+        at = end;
+    }
+    found
+}
+
+impl Helper<'_> {
+    /// Whether this is `{{#include file:anchor}}`.
+    pub fn is_anchored_include(&self) -> bool {
+        self.kind == "include" && self.argument.split_once(':').is_some_and(|(_, anchor)| is_name(anchor))
+    }
+
+    /// What is wrong with it, for a page that stands in `dir`.
+    pub fn problem(&self, dir: &Path) -> Option<String> {
+        match self.kind {
+            "title" if !self.argument.is_empty() => None,
+            "include" if !self.argument.is_empty() => self.include_problem(dir),
+            _ => Some(format!(
+                "helper: expected {{{{#include file}}}}, {{{{#include file:anchor}}}}, {{{{#title text}}}} or \\{{{{#…}}}}, got {}",
+                one_line(self.text)
+            )),
+        }
+    }
+
+    fn include_problem(&self, dir: &Path) -> Option<String> {
+        let (file, anchor) = match self.argument.split_once(':') {
+            Some((file, anchor)) => (file, Some(anchor)),
+            None => (self.argument, None),
+        };
+        if let Some(anchor) = anchor
+            && !is_name(anchor)
+        {
+            return Some(format!(
+                "include of {file}: expected the name of an anchor (line numbers drift), got :{anchor}"
+            ));
+        }
+        if Path::new(file).is_absolute() {
+            return Some(format!("include: expected a path relative to the page, got {file}"));
+        }
+        let text = match std::fs::read_to_string(dir.join(file)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Some(format!("include: expected a file at {file}, got none"));
+            }
+            Err(error) => return Some(format!("include of {file}: expected text, got: {error}")),
+        };
+        match anchor {
+            Some(anchor) => anchor_problem(file, anchor, &text),
+            None if file.ends_with(".svg") => svg_problem(file, &text),
+            None => None,
+        }
+    }
+}
+
+/// An anchor must start, hold something, and end.
+fn anchor_problem(file: &str, anchor: &str, text: &str) -> Option<String> {
+    let named = |line: &str, word: &str| {
+        line.split_once(word).is_some_and(|(_, rest)| {
+            rest.trim_start().split(|c: char| !is_name_char(c)).next() == Some(anchor)
+        })
+    };
+    let mut lines = text.lines().skip_while(|line| !named(line, "ANCHOR:"));
+    if lines.next().is_none() {
+        return Some(format!("include of {file}: expected a line `ANCHOR: {anchor}` in it, got none"));
+    }
+    let mut held = 0;
+    for line in lines {
+        if named(line, "ANCHOR_END:") {
+            return (held == 0)
+                .then(|| format!("include of {file}: expected lines in anchor {anchor}, got none"));
+        }
+        held += usize::from(!line.trim().is_empty());
+    }
+    Some(format!("include of {file}: expected a line `ANCHOR_END: {anchor}` in it, got none"))
+}
+
+/// A blank line would end the HTML block that the picture stands in, and Markdown would read the rest of it.
+fn svg_problem(file: &str, text: &str) -> Option<String> {
+    if !text.starts_with("<svg") {
+        return Some(format!("include of {file}: expected it to start with <svg, got {}", one_line(text)));
+    }
+    let blank = text.trim_end().lines().position(|line| line.trim().is_empty())?;
+    Some(format!(
+        "include of {file}: expected no blank line (it ends the HTML block), got one at line {}",
+        blank + 1
+    ))
+}
+
+fn is_name(anchor: &str) -> bool {
+    !anchor.is_empty() && anchor.chars().all(is_name_char) && anchor.parse::<usize>().is_err()
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '-'
+}
+
+/// The text on one line, cut where it is long: for messages.
+pub fn one_line(text: &str) -> String {
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match flat.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &flat[..end]),
+        None => flat,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<Option<String>> {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        write(
+            "a.rs",
+            "// ANCHOR: whole\nfn a() {}\n// ANCHOR_END: whole\n// ANCHOR: open\nfn b() {}\n// ANCHOR: empty\n// ANCHOR_END: empty\n",
+        );
+        write("good.svg", "<svg>\n</svg>\n");
+        write("blank.svg", "<svg>\n\n</svg>\n");
+        write("prolog.svg", "<?xml?><svg></svg>");
+        find(text).iter().map(|helper| helper.problem(dir.path())).collect()
+    }
+
+    fn refused(text: &str, part: &str) {
+        let all = problems(text);
+        assert_eq!(all.len(), 1, "{text}: {all:?}");
+        let what = all[0].as_deref().unwrap_or_else(|| panic!("{text} was not refused"));
+        assert!(what.contains(part), "{what}");
+        assert!(!what.contains('\n'), "{what}");
+    }
+
+    #[test]
+    fn what_is_there_may_be_included() {
+        for text in [
+            "{{#include a.rs}}",
+            "{{#include a.rs:whole}}",
+            "{{ #include a.rs:whole }}",
+            "{{#include good.svg}}",
+        ] {
+            assert_eq!(problems(text), [None], "{text}");
+        }
+        assert_eq!(problems("{{#title Even Keel}}"), [None]);
+    }
+
+    #[test]
+    fn an_escaped_helper_is_text() {
+        assert!(problems(r"\{{#include nothing.rs}} and {{ braces }}").is_empty());
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused() {
+        refused("{{#include nothing.rs}}", "expected a file at nothing.rs, got none");
+        refused("{{#include a.rs:nothing}}", "expected a line `ANCHOR: nothing`");
+        refused("{{#include a.rs:open}}", "expected a line `ANCHOR_END: open`");
+        refused("{{#include a.rs:empty}}", "expected lines in anchor empty");
+        refused("{{#include a.rs:who}}", "`ANCHOR: who`");
+    }
+
+    #[test]
+    fn line_numbers_drift_and_are_refused() {
+        for range in ["2", "2:3", ":3", "2:", ""] {
+            refused(&format!("{{{{#include a.rs:{range}}}}}"), "line numbers drift");
+        }
+    }
+
+    #[test]
+    fn other_helpers_are_refused() {
+        refused("{{#playground a.rs}}", "got {{#playground a.rs}}");
+        refused("{{#rustdoc_include a.rs:whole}}", "helper");
+        refused("{{#include}}", "helper");
+        refused("{{#include a.rs", "helper");
+        refused("{{#include /etc/hosts}}", "relative");
+    }
+
+    #[test]
+    fn a_picture_is_bare_svg_without_blank_lines() {
+        refused("{{#include blank.svg}}", "got one at line 2");
+        refused("{{#include prolog.svg}}", "start with <svg");
+    }
+}

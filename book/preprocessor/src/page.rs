@@ -1,0 +1,410 @@
+//! One page: its formulas become MathML, its code blocks and includes are checked.
+
+use crate::math::{self, Style};
+use crate::{Problem, includes};
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use std::ops::Range;
+use std::path::Path;
+
+/// What a *use* block may say besides `rust`.
+const USE_ATTRIBUTES: [&str; 3] = ["editable", "should_panic", "standalone_crate"];
+
+const LONE_DOLLAR: &str = "$ that opens or closes no formula: expected $…$ with no space next to the dollars, or $$…$$ \
+    with no line that starts like a list, a heading or a quote (+ - = # >), or \\$ for a dollar";
+
+/// A code block of a page.
+struct Fence {
+    line: usize,
+    /// `None` for an indented block.
+    info: Option<String>,
+    body: String,
+}
+
+/// Checks the text of a page and turns its formulas into MathML. The page stands in the folder `dir` and is called
+/// `label` in messages, which are added to `problems`:
+///
+/// * every code block is fenced and says its language;
+/// * Rust blocks are of two kinds: *use* (`rust`, with `editable`, `standalone_crate` or `should_panic`), which runs
+///   and asserts, and *source* (`rust,ignore`), which holds one include by anchor and nothing else;
+/// * `{{#include}}` names a file, and an anchor if any, that exist; no other helper but `{{#title}}`;
+/// * every formula parses, and no dollar stands alone.
+pub fn transform(text: &str, label: &str, dir: &Path, problems: &mut Vec<Problem>) -> String {
+    let mut report = |line: usize, what: String| problems.push(Problem { file: label.into(), line, what });
+    for helper in includes::find(text) {
+        if let Some(what) = helper.problem(dir) {
+            report(line_of(text, helper.start), what);
+        }
+    }
+    for fence in fences(text) {
+        if let Some(what) = fence.problem() {
+            report(fence.line, what);
+        }
+    }
+    let mut out = String::with_capacity(text.len() * 2);
+    let mut done = 0;
+    for (tex, range, style) in formulas(text, &mut report) {
+        let line = line_of(text, range.start);
+        match math::render(&tex, style) {
+            Ok(mathml) => {
+                out.push_str(&text[done..range.start]);
+                out.push_str(&mathml);
+                done = range.end;
+            }
+            Err(refused) => report(
+                line + refused.line,
+                format!("formula does not parse: {}: {}", refused.reason, includes::one_line(&text[range])),
+            ),
+        }
+    }
+    out.push_str(&text[done..]);
+    out
+}
+
+/// The page with every Rust block marked `ignore`.
+pub fn ignore_rust(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 64);
+    let mut done = 0;
+    for (event, range) in parse(text) {
+        if let Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) = event
+            && is_use(&info)
+        {
+            let end = range.start + text[range.clone()].find('\n').unwrap_or(range.len());
+            out.push_str(text[done..end].trim_end());
+            out.push_str(",ignore");
+            done = end;
+        }
+    }
+    out.push_str(&text[done..]);
+    out
+}
+
+/// The lines at which *use* blocks start: each is a test.
+pub fn use_blocks(text: &str) -> Vec<usize> {
+    fences(text)
+        .iter()
+        .filter(|fence| fence.info.as_deref().is_some_and(is_use))
+        .map(|fence| fence.line)
+        .collect()
+}
+
+/// The line of a byte, from 1.
+fn line_of(text: &str, at: usize) -> usize {
+    text[..at].matches('\n').count() + 1
+}
+
+/// Parses as mdBook does, and formulas too.
+fn parse(text: &str) -> impl Iterator<Item = (Event<'_>, Range<usize>)> {
+    let options = Options::ENABLE_TABLES
+        | Options::ENABLE_FOOTNOTES
+        | Options::ENABLE_STRIKETHROUGH
+        | Options::ENABLE_TASKLISTS
+        | Options::ENABLE_HEADING_ATTRIBUTES
+        | Options::ENABLE_SMART_PUNCTUATION
+        | Options::ENABLE_DEFINITION_LIST
+        | Options::ENABLE_GFM
+        | Options::ENABLE_MATH;
+    Parser::new_ext(text, options).into_offset_iter()
+}
+
+fn formulas(text: &str, report: &mut impl FnMut(usize, String)) -> Vec<(String, Range<usize>, Style)> {
+    let mut found = Vec::new();
+    let mut in_code = false;
+    let mut images = 0;
+    for (event, range) in parse(text) {
+        match event {
+            Event::Start(Tag::CodeBlock(_)) => in_code = true,
+            Event::End(TagEnd::CodeBlock) => in_code = false,
+            Event::Start(Tag::Image { .. }) => images += 1,
+            Event::End(TagEnd::Image) => images -= 1,
+            Event::InlineMath(_) | Event::DisplayMath(_) if images > 0 => {
+                report(
+                    line_of(text, range.start),
+                    "formula in a picture's text: expected plain words".into(),
+                );
+            }
+            Event::InlineMath(tex) => found.push((tex.into_string(), range, Style::Inline)),
+            Event::DisplayMath(tex) => found.push((tex.into_string(), range, Style::Display)),
+            Event::Text(_) if !in_code => {
+                for (i, _) in text[range.clone()].match_indices('$') {
+                    let at = range.start + i;
+                    if !text[..at].ends_with('\\') {
+                        report(line_of(text, at), LONE_DOLLAR.into());
+                    }
+                }
+            }
+            Event::Html(_) | Event::InlineHtml(_) if text[range.clone()].contains('$') => {
+                let at = range.start + text[range].find('$').unwrap_or(0);
+                report(
+                    line_of(text, at),
+                    "$ in an HTML block: expected a blank line before and after the Markdown inside it"
+                        .into(),
+                );
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn fences(text: &str) -> Vec<Fence> {
+    let mut found: Vec<Fence> = Vec::new();
+    let mut inside = false;
+    for (event, range) in parse(text) {
+        match event {
+            Event::Start(Tag::CodeBlock(kind)) => {
+                inside = true;
+                let info = match kind {
+                    CodeBlockKind::Fenced(info) => Some(info.into_string()),
+                    CodeBlockKind::Indented => None,
+                };
+                found.push(Fence { line: line_of(text, range.start), info, body: String::new() });
+            }
+            Event::End(TagEnd::CodeBlock) => inside = false,
+            Event::Text(part) if inside => {
+                if let Some(fence) = found.last_mut() {
+                    fence.body.push_str(&part);
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn words(info: &str) -> impl Iterator<Item = &str> {
+    info.split([',', ' ', '\t']).filter(|word| !word.is_empty())
+}
+
+fn is_use(info: &str) -> bool {
+    words(info).next() == Some("rust") && !words(info).any(|word| word == "ignore")
+}
+
+impl Fence {
+    fn problem(&self) -> Option<String> {
+        let Some(info) = &self.info else {
+            return Some("indented code block: expected a fence with a language, ```text".into());
+        };
+        let mut words = words(info);
+        let attributes = |words: &mut dyn Iterator<Item = &str>| words.map(str::to_owned).collect::<Vec<_>>();
+        match words.next() {
+            None => Some("fence without a language: expected ```rust, ```text, ```toml, …, got ```".into()),
+            Some("rust") => self.rust_problem(info, &attributes(&mut words)),
+            Some(language) => {
+                let plain = language
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-_".contains(c));
+                // rustdoc takes these for Rust, or a reader does: they would be a third kind.
+                let rust = language.starts_with("edition")
+                    || ["ignore", "no_run", "should_panic", "compile_fail", "test_harness", "rs"]
+                        .contains(&language)
+                    || USE_ATTRIBUTES.contains(&language);
+                (!plain || rust || words.next().is_some()).then(|| {
+                    format!("fence: expected ```rust and its attributes, or one language in small letters, got ```{info}")
+                })
+            }
+        }
+    }
+
+    fn rust_problem(&self, info: &str, attributes: &[String]) -> Option<String> {
+        let helpers = includes::find(&self.body);
+        if attributes.iter().any(|word| word == "ignore") {
+            let source = attributes.len() == 1
+                && helpers.len() == 1
+                && helpers[0].is_anchored_include()
+                && helpers[0].text == self.body.trim();
+            return (!source).then(|| {
+                format!("rust,ignore shows source: expected nothing but one {{{{#include file:anchor}}}} in it, got ```{info} with {}", includes::one_line(&self.body))
+            });
+        }
+        if let Some(word) = attributes.iter().find(|word| !USE_ATTRIBUTES.contains(&word.as_str())) {
+            return Some(format!("rust fence: expected {} or ignore, got {word}", USE_ATTRIBUTES.join(", ")));
+        }
+        if let Some(helper) = helpers.first() {
+            return Some(format!(
+                "rust block that runs: expected code, got {}",
+                includes::one_line(helper.text)
+            ));
+        }
+        (!attributes.iter().any(|word| word == "should_panic") && !asserts(&self.body))
+            .then(|| "rust block proves nothing: expected an assert (hidden lines count) or should_panic, got neither".into())
+    }
+}
+
+/// Whether a block calls an assertion: a word that starts with `assert`, outside a comment, as a macro or a function.
+fn asserts(code: &str) -> bool {
+    code.lines().map(|line| line.split("//").next().unwrap_or(line)).any(|line| {
+        line.match_indices("assert").any(|(at, _)| {
+            let starts = !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+            let rest = line[at..].trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
+            starts && (rest.starts_with('!') || rest.starts_with('('))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(text: &str) -> (String, Vec<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.rs"), "// ANCHOR: a\nfn a() {}\n// ANCHOR_END: a\n").unwrap();
+        let mut problems = Vec::new();
+        let out = transform(text, "book/src/page.md", dir.path(), &mut problems);
+        (out, problems.iter().map(ToString::to_string).collect())
+    }
+
+    fn passes(text: &str) -> String {
+        let (out, problems) = run(text);
+        assert!(problems.is_empty(), "{text}\n{problems:?}");
+        out
+    }
+
+    fn refused(text: &str, expected: &str) {
+        let (_, problems) = run(text);
+        assert_eq!(problems.len(), 1, "{text}\n{problems:?}");
+        assert!(problems[0].starts_with(expected), "{problems:?} does not start with {expected}");
+        assert!(!problems[0].contains('\n'));
+    }
+
+    #[test]
+    fn formulas_become_mathml_and_the_rest_stays() {
+        let out = passes("Let $x$ be *it*:\n\n$$\ny = x\n$$\n\nand `$code$`, \\$5.\n\n```text\n$z$\n```\n");
+        assert!(
+            out.starts_with("Let <math><mi>x</mi></math> be *it*:\n\n<span class=\"math-display\">"),
+            "{out}"
+        );
+        assert!(out.ends_with("</math></span>\n\nand `$code$`, \\$5.\n\n```text\n$z$\n```\n"), "{out}");
+    }
+
+    /// What mdBook's Markdown pass makes of a page.
+    fn html(text: &str) -> String {
+        let out = passes(text);
+        let options = Options::ENABLE_TABLES | Options::ENABLE_SMART_PUNCTUATION | Options::ENABLE_GFM;
+        Parser::new_ext(&out, options)
+            .map(|event| match event {
+                Event::Html(html) | Event::InlineHtml(html) => html.into_string(),
+                Event::Text(text) => text.into_string(),
+                other => format!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn markdown_leaves_the_formula_alone() {
+        for tex in [
+            r"a*b*c",
+            r"a_{1} b_{2}",
+            r"[a](b)",
+            r"`a`",
+            r"x' + \text{it's ``so''}",
+            r"a < b > c",
+            r"f^* g^*",
+        ] {
+            let direct = math::render(tex, Style::Inline).unwrap();
+            let read: String = Parser::new_ext(&direct, Options::all())
+                .map(|event| match event {
+                    Event::InlineHtml(part) | Event::Text(part) => part.into_string(),
+                    Event::Start(Tag::Paragraph) | Event::End(TagEnd::Paragraph) => String::new(),
+                    other => panic!("{tex}: Markdown saw {other:?}"),
+                })
+                .collect();
+            assert!(read.starts_with("<math>") && read.ends_with("</math>"), "{tex}: {read}");
+        }
+    }
+
+    #[test]
+    fn formulas_stand_in_tables_lists_quotes_and_headings() {
+        let table = html("| a | b |\n| - | - |\n| $x_1$ | $\\lvert y \\rvert$ |\n");
+        assert_eq!(table.matches("</math>").count(), 2, "{table}");
+        let quote = html("> The mean:\n>\n> $$\n> \\mu = x\n> $$\n");
+        assert!(quote.contains("display=\"block\"") && !quote.contains("&gt;"), "{quote}");
+        assert!(html("# The $\\epsilon$ inside\n").contains("<math>"));
+        assert!(html("- one $a$\n- two $b$\n").matches("<math>").count() == 2);
+        assert!(html("<figcaption>\n\nThe loss $L$.\n\n</figcaption>\n").contains("<math>"));
+    }
+
+    #[test]
+    fn a_formula_that_does_not_parse_names_its_line() {
+        refused("a\n\nb $\\nonsense$\n", "book/src/page.md:3: formula does not parse: ");
+        refused("$$\na\n= \\frac{1}\n$$\n", "book/src/page.md:3: formula does not parse: ");
+        refused("costs $ 5\n", "book/src/page.md:1: $ that opens or closes no formula");
+        // Markdown takes the plus sign for a list, so the formula is none; both its ends are named.
+        let (_, problems) = run("$$\na\n+ b\n$$\n");
+        assert!(problems[0].starts_with("book/src/page.md:1: $") && problems.len() == 4, "{problems:?}");
+        refused("a\n\n<figcaption>$x$</figcaption>\n", "book/src/page.md:3: $ in an HTML block");
+        refused("![$x$](a.png)\n", "book/src/page.md:1: formula in a picture's text");
+    }
+
+    #[test]
+    fn a_code_block_says_its_language() {
+        refused("a\n\n```\ncode\n```\n", "book/src/page.md:3: fence without a language");
+        refused("a\n\n    code\n", "book/src/page.md:3: indented code block");
+        refused("1. a\n\n   ```\n   code\n   ```\n", "book/src/page.md:3: fence without a language");
+        passes("```text\ncode\n```\n\n~~~toml\na = 1\n~~~\n");
+    }
+
+    #[test]
+    fn a_use_block_runs_and_asserts() {
+        passes("```rust\nassert_eq!(1, 1);\n```\n");
+        passes("```rust,editable,standalone_crate\n# assert!(true);\n```\n");
+        passes("```rust,should_panic\npanic!();\n```\n");
+        passes("```rust\nassert_close(&a, &b);\n```\n");
+        for body in ["let a = 1;", "// assert!(true)", "let asserted = 1;", "debug(\"no\"); reassert!(1);"] {
+            refused(&format!("```rust\n{body}\n```\n"), "book/src/page.md:1: rust block proves nothing");
+        }
+        refused(
+            "```rust\nassert!(true);\n{{#include a.rs:a}}\n```\n",
+            "book/src/page.md:1: rust block that runs",
+        );
+    }
+
+    #[test]
+    fn a_source_block_is_one_include_by_anchor() {
+        passes("```rust,ignore\n{{#include a.rs:a}}\n```\n");
+        for body in ["{{#include a.rs}}", "fn a() {}", "{{#include a.rs:a}}\nfn b() {}", ""] {
+            refused(
+                &format!("```rust,ignore\n{body}\n```\n"),
+                "book/src/page.md:1: rust,ignore shows source",
+            );
+        }
+        refused(
+            "```rust,ignore,editable\n{{#include a.rs:a}}\n```\n",
+            "book/src/page.md:1: rust,ignore shows source",
+        );
+    }
+
+    #[test]
+    fn there_is_no_third_kind() {
+        for info in
+            ["rust,no_run", "rust,compile_fail", "rust,edition2021", "rust no_run", "rust,noplayground"]
+        {
+            refused(&format!("```{info}\nassert!(true);\n```\n"), "book/src/page.md:1: rust fence: expected");
+        }
+        for info in
+            ["should_panic", "ignore", "rs", "Rust", "{.rust}", "edition2024", "text,rust", "text editable"]
+        {
+            refused(&format!("```{info}\nassert!(true);\n```\n"), "book/src/page.md:1: fence: expected");
+        }
+    }
+
+    #[test]
+    fn an_include_that_is_missing_names_its_line() {
+        refused("a\n\n{{#include b.rs}}\n", "book/src/page.md:3: include: expected a file at b.rs");
+        refused(
+            "```rust,ignore\n{{#include a.rs:b}}\n```\n",
+            "book/src/page.md:2: include of a.rs: expected a line",
+        );
+    }
+
+    #[test]
+    fn only_blocks_that_run_are_marked_to_be_ignored() {
+        let text = "```rust\na\n```\n\n- ```rust,should_panic \n  b\n  ```\n\n```rust,ignore\nc\n```\n\n```text\nd\n```\n";
+        let marked = ignore_rust(text);
+        assert_eq!(
+            marked,
+            "```rust,ignore\na\n```\n\n- ```rust,should_panic,ignore\n  b\n  ```\n\n```rust,ignore\nc\n```\n\n```text\nd\n```\n"
+        );
+        assert_eq!(use_blocks(text), [1, 5]);
+        assert!(use_blocks(&marked).is_empty());
+    }
+}

@@ -1,0 +1,149 @@
+//! From Markdown to pages, by mdBook in process.
+
+use anyhow::{Context, Result, anyhow, bail};
+use evenkeel_preprocessor::{EvenKeel, Source, check_summary};
+use mdbook_driver::MDBook;
+use mdbook_driver::builtin_preprocessors::{IndexPreprocessor, LinkPreprocessor};
+use mdbook_driver::config::Config;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once, PoisonError};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// What `book.toml` says.
+pub fn config(book: &Path) -> Result<Config> {
+    Config::from_disk(book.join("book.toml")).with_context(|| format!("{}/book.toml", name(book)))
+}
+
+/// The last part of a path, for messages.
+pub fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Renders the book into the folder `into`, which need not exist, and returns what mdBook warned of.
+pub fn render(book: &Path, into: &Path) -> Result<Vec<String>> {
+    let mut config = config(book)?;
+    check_summary(&Source::new(book, &config.book.src))?;
+    // A stock mdBook calls our preprocessor by the command that book.toml names; here it is a library.
+    config.set("preprocessor", toml::Table::new())?;
+    config.build.use_default_preprocessors = false;
+    config.build.create_missing = false;
+    config.build.build_dir = into.to_path_buf();
+    listen();
+    let built = catch_unwind(AssertUnwindSafe(|| {
+        let mut book = MDBook::load_with_config(book, config)?;
+        book.with_preprocessor(EvenKeel)
+            .with_preprocessor(LinkPreprocessor::new())
+            .with_preprocessor(IndexPreprocessor::new());
+        book.build()
+    }));
+    let warnings = std::mem::take(&mut *WARNINGS.lock().unwrap_or_else(PoisonError::into_inner));
+    match built {
+        Ok(result) => result.map(|()| warnings),
+        Err(_) => Err(anyhow!("mdBook panicked: its message stands above")),
+    }
+}
+
+/// Renders the book into `dest`, which keeps its last good pages until the new ones are complete.
+pub fn build(book: &Path, dest: &Path) -> Result<()> {
+    refuse_foreign(dest)?;
+    let dest = std::path::absolute(dest)?;
+    let parent = dest
+        .parent()
+        .with_context(|| format!("--dest-dir {}: expected a folder to write to", dest.display()))?;
+    std::fs::create_dir_all(parent).with_context(|| format!("--dest-dir {}", dest.display()))?;
+    // Beside the destination, so that a rename puts it in place.
+    let temporary = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent)?;
+    let (new, old) = (temporary.path().join("new"), temporary.path().join("old"));
+    for warning in render(book, &new)? {
+        eprintln!("warning: {warning}");
+    }
+    if dest.exists() {
+        std::fs::rename(&dest, &old)?;
+    }
+    std::fs::rename(&new, &dest).inspect_err(|_| drop(std::fs::rename(&old, &dest)))?;
+    Ok(())
+}
+
+/// What the press's temporary folders are called.
+pub const TEMPORARY: &str = ".evenkeel-press-";
+
+/// A folder that holds something else than rendered pages is not ours to replace.
+fn refuse_foreign(dest: &Path) -> Result<()> {
+    match std::fs::read_dir(dest).map(Iterator::count) {
+        Ok(1..) if !dest.join("toc.html").is_file() => {
+            bail!(
+                "--dest-dir {}: expected an empty folder or rendered pages, got other files",
+                dest.display()
+            )
+        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            bail!("--dest-dir {}: expected a folder, got: {error}", dest.display())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Every file below `dir`, by its path from there, with `/` between the parts.
+pub fn files(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![(dir.to_path_buf(), String::new())];
+    while let Some((folder, prefix)) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+            let entry = entry?;
+            let path: PathBuf = entry.path();
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if path.is_dir() {
+                folders.push((path, format!("{name}/")));
+            } else {
+                found.insert(name, std::fs::read(&path)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Keeps what mdBook warns of (an HTML tag left open, say), which it only logs.
+fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| drop(tracing::subscriber::set_global_default(Warnings)));
+}
+
+struct Warnings;
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN && metadata.target().starts_with("mdbook")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        let line = message.0.split_whitespace().collect::<Vec<_>>().join(" ");
+        WARNINGS.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            let _ = write!(self.0, "{value:?}");
+        }
+    }
+}

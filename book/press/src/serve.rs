@@ -1,0 +1,248 @@
+//! `cargo book`: the last good pages, on this machine only.
+//!
+//! The pages are held in memory, so a reader never sees half of a render, and no path can leave them.
+
+use crate::workspace::Workspace;
+use crate::{render, watch};
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hasher};
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::watch as channel;
+use tokio_stream::wrappers::WatchStream;
+use tokio_stream::{Stream, StreamExt};
+
+/// The script that keeps an open page fresh. Only served pages have it; static ones have no use for it.
+const SCRIPT: &str = include_str!("live.js");
+const SCRIPT_PATH: &str = "/-/live.js";
+const EVENTS_PATH: &str = "/-/events";
+
+/// mdBook's pages have scripts and styles in them; nothing comes from another host.
+const POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'none'; \
+    frame-ancestors 'self'";
+
+/// One render.
+pub struct Site {
+    /// Names the content: a page that was loaded from another render reloads.
+    id: String,
+    files: HashMap<String, Bytes>,
+}
+
+impl Site {
+    /// Renders the book.
+    pub fn render(book: &Path) -> Result<Self> {
+        let temporary = tempfile::Builder::new().prefix("evenkeel-press-").tempdir()?;
+        let pages = temporary.path().join("pages");
+        for warning in render::render(book, &pages)? {
+            eprintln!("warning: {warning}");
+        }
+        let files = render::files(&pages)?;
+        let mut hasher = DefaultHasher::new();
+        for (name, content) in &files {
+            hasher.write(name.as_bytes());
+            hasher.write(content);
+        }
+        let id = format!("{:016x}", hasher.finish());
+        let tags = format!(
+            r#"<meta name="render" content="{id}"><script src="{SCRIPT_PATH}" defer></script></head>"#
+        );
+        let files = files
+            .into_iter()
+            .map(|(name, content)| match String::from_utf8(content) {
+                Ok(text) if name.ends_with(".html") => (name, text.replacen("</head>", &tags, 1).into()),
+                Ok(text) => (name, text.into()),
+                Err(binary) => (name, binary.into_bytes().into()),
+            })
+            .collect();
+        Ok(Self { id, files })
+    }
+}
+
+/// The last good render, and what is wrong with the pages since.
+#[derive(Clone)]
+struct Status {
+    site: Arc<Site>,
+    problem: Option<String>,
+}
+
+/// Where the status is kept, and whoever waits for the next.
+#[derive(Clone)]
+pub struct Shelf(channel::Sender<Status>);
+
+impl Shelf {
+    fn new(site: Site) -> Self {
+        Self(channel::Sender::new(Status { site: Arc::new(site), problem: None }))
+    }
+
+    /// Serves this render from now on.
+    pub fn replace(&self, site: Site) {
+        self.0.send_replace(Status { site: Arc::new(site), problem: None });
+    }
+
+    /// Keeps the last good render, and tells the open pages why.
+    pub fn problem(&self, message: String) {
+        self.0.send_modify(|status| status.problem = Some(message));
+    }
+}
+
+/// Whether a browser can be opened here.
+pub fn desktop() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    cfg!(any(target_os = "macos", windows)) || set("DISPLAY") || set("WAYLAND_DISPLAY")
+}
+
+/// Serves the book until Ctrl-C.
+pub fn run(workspace: &Workspace, port: u16, open: bool) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        tokio::select! {
+            done = serve(workspace, port, open) => done,
+            done = stopped() => done,
+        }
+    })
+    // Dropping the runtime waits for a render under way, which then takes its temporary folder with it.
+}
+
+async fn serve(workspace: &Workspace, port: u16, open: bool) -> Result<()> {
+    let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+        Ok(listener) => listener,
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("port {port} on 127.0.0.1 is taken: choose another with --port N (0 takes any free one)")
+        }
+        Err(error) => return Err(error).with_context(|| format!("port {port} on 127.0.0.1")),
+    };
+    // Watch before the first render, so that no save falls between the two.
+    let changes = watch::changes(workspace);
+    let book = workspace.book.clone();
+    let title = render::config(&book)?.book.title.unwrap_or_else(|| "The book".into());
+    let first = tokio::task::spawn_blocking(move || Site::render(&book)).await??;
+    let shelf = Shelf::new(first);
+
+    let address = format!("http://{}/", listener.local_addr()?);
+    // Nobody may be reading: a closed pipe is no reason to stop.
+    let _ = writeln!(std::io::stdout(), "{title} is at {address}  (Ctrl-C stops it)");
+    if open && let Err(error) = open::that_detached(&address) {
+        eprintln!("warning: the browser did not open: {error}");
+    }
+    match changes {
+        Ok(changes) => {
+            tokio::spawn(watch::follow(workspace.book.clone(), changes, shelf.clone()));
+        }
+        Err(error) => eprintln!("warning: pages will not reload when a file is saved: {error:#}"),
+    }
+    axum::serve(listener, router(shelf)).await.context("the server stopped")
+}
+
+async fn stopped() -> Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            done = tokio::signal::ctrl_c() => done?,
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
+
+fn router(shelf: Shelf) -> Router {
+    let script = || async { ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT) };
+    Router::new()
+        .route(SCRIPT_PATH, get(script))
+        .route(EVENTS_PATH, get(events))
+        .fallback_service(get(file).with_state(shelf.clone()))
+        .with_state(shelf)
+        .layer(middleware::from_fn(guard))
+}
+
+/// Answers this machine's own browser only: a page of another site that had its name point here would send that name.
+async fn guard(request: Request, next: Next) -> Response {
+    let mut response = if is_loopback(request.headers()) {
+        next.run(request).await
+    } else {
+        (StatusCode::FORBIDDEN, "This server answers 127.0.0.1 and localhost only.\n").into_response()
+    };
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn is_loopback(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ => host,
+    };
+    ["127.0.0.1", "localhost", "[::1]"].iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
+async fn file(State(shelf): State<Shelf>, uri: Uri) -> Response {
+    let site = Arc::clone(&shelf.0.borrow().site);
+    let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy();
+    let mut name = path.trim_start_matches('/').to_owned();
+    if name.is_empty() || name.ends_with('/') {
+        name.push_str("index.html");
+    }
+    let (status, name, content) = match site.files.get(&name) {
+        Some(content) => (StatusCode::OK, name.as_str(), content.clone()),
+        None => (StatusCode::NOT_FOUND, "404.html", site.files.get("404.html").cloned().unwrap_or_default()),
+    };
+    let mime = mime_guess::from_path(name).first_or_octet_stream();
+    let mime = if mime.type_() == "text" { format!("{mime}; charset=utf-8") } else { mime.to_string() };
+    (status, [(header::CONTENT_TYPE, mime)], content).into_response()
+}
+
+async fn events(State(shelf): State<Shelf>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let stream = WatchStream::new(shelf.0.subscribe()).map(|status| {
+        let text = serde_json::json!({ "render": status.site.id, "problem": status.problem });
+        Ok(Event::default().data(text.to_string()))
+    });
+    Sse::new(stream).keep_alive(KeepAlive::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_names_of_this_machine_are_answered() {
+        let with = |host: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            is_loopback(&headers)
+        };
+        for host in ["127.0.0.1:3000", "localhost", "LOCALHOST:1", "[::1]:3000", "[::1]"] {
+            assert!(with(host), "{host}");
+        }
+        for host in
+            ["example.org", "127.0.0.1.example.org", "localhost.example.org:3000", "", "10.0.0.1:3000"]
+        {
+            assert!(!with(host), "{host}");
+        }
+        assert!(!is_loopback(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,127 @@
+//! A saved file renders the book anew.
+
+use crate::render::TEMPORARY;
+use crate::serve::{Shelf, Site};
+use crate::workspace::Workspace;
+use anyhow::{Context, Result};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+/// An editor saves in several steps: wait until it has been quiet for so long, but no longer than that.
+const QUIET: Duration = Duration::from_millis(60);
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The paths that changed, for as long as this is held.
+pub struct Changes {
+    paths: UnboundedReceiver<PathBuf>,
+    _watcher: RecommendedWatcher,
+}
+
+/// Watches the book, and the code that its pages include.
+pub fn changes(workspace: &Workspace) -> Result<Changes> {
+    let (send, paths) = mpsc::unbounded_channel();
+    let book = workspace.book.clone();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Rendering reads the files, which is an event too.
+        let Ok(event) = event else { return };
+        if event.kind.is_access() {
+            return;
+        }
+        for path in event.paths.into_iter().filter(|path| matters(&book, path)) {
+            let _ = send.send(path);
+        }
+    })
+    .context("the watcher")?;
+    // The whole folder, so that `src` itself may go and come back.
+    watcher.watch(&workspace.book, RecursiveMode::Recursive).context("the book's folder")?;
+    for code in ["src", "tests", "examples", "benches"] {
+        let folder = workspace.root.join(code);
+        if folder.is_dir() {
+            watcher.watch(&folder, RecursiveMode::Recursive).with_context(|| format!("the folder {code}"))?;
+        }
+    }
+    Ok(Changes { paths, _watcher: watcher })
+}
+
+/// Of the book's own folder: the pages, the theme and `book.toml`. Of the others: everything.
+fn matters(book: &Path, path: &Path) -> bool {
+    match path.strip_prefix(book) {
+        Ok(inside) => {
+            let first = inside.iter().next().unwrap_or_default();
+            ["src", "theme", "book.toml"].iter().any(|own| first == *own)
+        }
+        Err(_) => !path.iter().any(|part| part.to_string_lossy().starts_with(TEMPORARY)),
+    }
+}
+
+/// Renders after each change, for ever.
+pub async fn follow(book: PathBuf, mut changes: Changes, shelf: Shelf) {
+    let mut shown = None;
+    while let Some(first) = changes.paths.recv().await {
+        let mut file = first;
+        let give_up = Instant::now() + PATIENCE;
+        while Instant::now() < give_up {
+            match tokio::time::timeout(QUIET, changes.paths.recv()).await {
+                Ok(Some(path)) => file = path,
+                Ok(None) => return,
+                Err(_) => break,
+            }
+        }
+        let started = Instant::now();
+        let from = book.clone();
+        let rendered = match tokio::task::spawn_blocking(move || Site::render(&from)).await {
+            Ok(result) => result,
+            Err(panicked) => Err(panicked.into()),
+        };
+        match rendered {
+            Ok(site) => {
+                eprintln!(
+                    "{} changed: rendered in {:.2} s",
+                    file.file_name().unwrap_or_default().to_string_lossy(),
+                    started.elapsed().as_secs_f64()
+                );
+                shelf.replace(site);
+                shown = None;
+            }
+            Err(error) => {
+                let message = crate::lines(&error).join("\n");
+                if shown.as_ref() != Some(&message) {
+                    for line in message.lines() {
+                        eprintln!("error: {line}");
+                    }
+                }
+                shelf.problem(message.clone());
+                shown = Some(message);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_does_not_matter() {
+        let book = Path::new("/x/book");
+        for path in [
+            "/x/book/src/a.md",
+            "/x/book/src/figures/a.svg",
+            "/x/book/theme/a.css",
+            "/x/book/book.toml",
+            "/x/src/lib.rs",
+        ] {
+            assert!(matters(book, Path::new(path)), "{path}");
+        }
+        for path in [
+            "/x/book/book/index.html",
+            "/x/book/.evenkeel-press-1/new/a.html",
+            "/x/book/press/src/main.rs",
+            "/x/book",
+        ] {
+            assert!(!matters(book, Path::new(path)), "{path}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Where the book and the crate are.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The folders the press works with.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    /// The folder of `book.toml`.
+    pub book: PathBuf,
+    /// The folder above it, of the crate whose examples draw the figures.
+    pub root: PathBuf,
+}
+
+impl Workspace {
+    /// The book at `book`, or this workspace's own.
+    pub fn find(book: Option<PathBuf>) -> Result<Self> {
+        let book = match book {
+            Some(book) => book,
+            None => Self::own()?,
+        };
+        if !book.join("book.toml").is_file() {
+            bail!("book: expected a file book.toml in {}, got none", book.display());
+        }
+        let book = book.canonicalize().with_context(|| format!("book {}", book.display()))?;
+        let root = book.parent().unwrap_or(&book).to_path_buf();
+        Ok(Self { book, root })
+    }
+
+    fn own() -> Result<PathBuf> {
+        // Cargo says where this package is; without Cargo, walk up from where the reader stands.
+        if let Some(package) = std::env::var_os("CARGO_MANIFEST_DIR")
+            && let Some(book) = Path::new(&package).parent()
+        {
+            return Ok(book.to_path_buf());
+        }
+        let here = std::env::current_dir().context("the current folder")?;
+        here.ancestors()
+            .flat_map(|dir| [dir.join("book"), dir.to_path_buf()])
+            .find(|book| book.join("book.toml").is_file())
+            .context("book: expected book/book.toml here or above, got none: name its folder with --book DIR")
+    }
+
+    /// A Cargo command in this workspace.
+    pub fn cargo(&self) -> Command {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(&self.root);
+        for (name, _) in std::env::vars_os() {
+            // `cargo run` sets these for the press itself.
+            let own = name.to_string_lossy();
+            if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| own.starts_with(start)) {
+                command.env_remove(&name);
+            }
+        }
+        command
+    }
+}

@@ -1,0 +1,475 @@
+//! Runs the press itself on small books in temporary folders.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long anything here may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A book of two pages, in `ROOT/book`.
+struct Book {
+    root: TempDir,
+}
+
+impl Book {
+    fn new() -> Self {
+        let book = Self { root: tempfile::tempdir().unwrap() };
+        book.write("book.toml", "[book]\ntitle = \"A Book\"\nlanguage = \"en\"\n");
+        book.write("src/SUMMARY.md", "# Summary\n\n- [A](a.md)\n- [B](b.md)\n");
+        book.write("src/a.md", "# A\n\nFirst words and $x$.\n");
+        book.write("src/b.md", "# B\n\n[A](a.md)\n");
+        book
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join("book").join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn press(&self, arguments: &[&str]) -> Command {
+        let temporary = self.root.path().join("tmp");
+        fs::create_dir_all(&temporary).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel-press"));
+        command
+            .args(arguments)
+            .arg("--book")
+            .arg(self.path(""))
+            .env("TMPDIR", temporary)
+            .stdin(Stdio::null());
+        command.env_remove("CARGO_TARGET_DIR");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.press(arguments).output().unwrap()
+    }
+
+    /// Runs what must fail, and returns what it says.
+    fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+/// A press that serves, until it is dropped.
+struct Serving {
+    child: Child,
+    port: u16,
+    said: mpsc::Receiver<String>,
+}
+
+impl Serving {
+    fn start(book: &Book) -> Self {
+        let mut child = book
+            .press(&["--port", "0", "--no-open"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (send, said) = mpsc::channel();
+        let stdout = child.stdout.take().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let pipes: [Box<dyn Read + Send>; 2] = [Box::new(stdout), Box::new(stderr)];
+        for pipe in pipes {
+            let send = send.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                    let _ = send.send(line);
+                }
+            });
+        }
+        let mut serving = Self { child, port: 0, said };
+        let line = serving.wait_for_line("http://127.0.0.1:");
+        assert!(line.starts_with("A Book is at ") && line.ends_with("(Ctrl-C stops it)"), "{line}");
+        serving.port = line.split("127.0.0.1:").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+        serving
+    }
+
+    fn wait_for_line(&self, part: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let line = self
+                .said
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+                .unwrap_or_else(|_| panic!("the press never said {part}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    fn connect(&self, method: &str, path: &str, host: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        stream
+    }
+
+    /// The whole answer, head and body.
+    fn ask(&self, method: &str, path: &str, host: &str) -> String {
+        let mut answer = Vec::new();
+        self.connect(method, path, host).read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    fn get(&self, path: &str) -> String {
+        self.ask("GET", path, "127.0.0.1")
+    }
+
+    fn events(&self) -> Events {
+        Events(BufReader::new(self.connect("GET", "/-/events", "localhost")))
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What an open page is told.
+struct Events(BufReader<TcpStream>);
+
+impl Events {
+    /// The next status: the render's name, and what is wrong.
+    fn next(&mut self) -> (String, Option<String>) {
+        loop {
+            let mut line = String::new();
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "the events ended");
+            if let Some(data) = line.strip_prefix("data: ") {
+                let status: serde_json::Value = serde_json::from_str(data).unwrap();
+                let text = |key: &str| status[key].as_str().map(str::to_owned);
+                return (text("render").unwrap(), text("problem"));
+            }
+        }
+    }
+
+    fn until(&mut self, wanted: impl Fn(&str, Option<&str>) -> bool) -> (String, Option<String>) {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            let (render, problem) = self.next();
+            if wanted(&render, problem.as_deref()) {
+                return (render, problem);
+            }
+        }
+        panic!("what was waited for never came");
+    }
+}
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or_default()
+}
+
+fn entries(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn serves_the_pages_to_this_machine_only() {
+    let book = Book::new();
+    let press = Serving::start(&book);
+
+    let page = press.get("/a.html");
+    assert_eq!(status(&page), "200");
+    assert!(
+        page.contains("First words and <math><mi>x</mi></math>") && page.contains("/-/live.js"),
+        "{page}"
+    );
+    let head = page.split("\r\n\r\n").next().unwrap().to_lowercase();
+    for header in ["cache-control: no-cache", "content-type: text/html; charset=utf-8", "default-src 'self'"]
+    {
+        assert!(head.contains(header), "{header} is not in {head}");
+    }
+    assert_eq!(status(&press.get("/")), "200");
+    assert_eq!(status(&press.ask("HEAD", "/a.html", "localhost:1")), "200");
+    assert!(press.get("/-/live.js").contains("text/javascript"));
+    let css = page.split("href=\"").find(|part| part.starts_with("css/general")).unwrap();
+    assert!(press.get(&format!("/{}", css.split('"').next().unwrap())).contains("text/css"));
+
+    let missing = press.get("/nothing.html");
+    assert_eq!(status(&missing), "404");
+    assert!(missing.contains("Document not found"));
+    for path in ["/../book.toml", "/%2e%2e/book.toml", "/..%2fbook.toml", "//etc/passwd", "/src/a.md"] {
+        assert_eq!(status(&press.get(path)), "404", "{path}");
+    }
+    for host in ["example.org", "127.0.0.1.example.org", "localhost.example.org:3000"] {
+        let answer = press.ask("GET", "/a.html", host);
+        assert_eq!(status(&answer), "403", "{host}");
+        assert!(!answer.contains("First words"));
+        assert_eq!(status(&press.ask("GET", "/-/events", host)), "403", "{host}");
+    }
+    assert_eq!(status(&press.ask("POST", "/a.html", "localhost")), "405");
+}
+
+#[test]
+fn a_saved_page_reaches_the_reader() {
+    let book = Book::new();
+    let press = Serving::start(&book);
+    let mut events = press.events();
+    let (first, problem) = events.next();
+    assert_eq!(problem, None);
+    assert!(press.get("/a.html").contains(&format!("name=\"render\" content=\"{first}\"")));
+
+    book.write("src/a.md", "# A\n\nOther words.\n");
+    let (second, _) = events.until(|render, problem| render != first && problem.is_none());
+    let page = press.get("/a.html");
+    assert!(page.contains("Other words.") && page.contains(&second), "{page}");
+
+    // Editors write a second file and give it the name of the first.
+    book.write("src/a.md.new", "# A\n\nRenamed words.\n");
+    fs::rename(book.path("src/a.md.new"), book.path("src/a.md")).unwrap();
+    events.until(|render, problem| {
+        render != second && problem.is_none() && press.get("/a.html").contains("Renamed words.")
+    });
+}
+
+#[test]
+fn a_mistake_keeps_the_last_good_pages() {
+    let book = Book::new();
+    let press = Serving::start(&book);
+    let mut events = press.events();
+    let (first, _) = events.next();
+
+    book.write("src/a.md", "# A\n\nBroken words $\\nonsense$.\n");
+    let (render, problem) = events.until(|_, problem| problem.is_some());
+    let problem = problem.unwrap();
+    assert_eq!(render, first);
+    assert!(problem.starts_with("book/src/a.md:3: formula does not parse: "), "{problem}");
+    assert!(press.wait_for_line("error: ").contains(&problem));
+    assert!(press.get("/a.html").contains("First words"));
+    // A page opened only now is told as well.
+    assert_eq!(press.events().next().1, Some(problem));
+
+    book.write("src/a.md", "# A\n\nMended words.\n");
+    events.until(|render, problem| render != first && problem.is_none());
+    assert!(press.get("/a.html").contains("Mended words."));
+}
+
+#[test]
+fn the_watcher_outlives_what_editors_do() {
+    let book = Book::new();
+    let press = Serving::start(&book);
+    let mut events = press.events();
+
+    fs::remove_file(book.path("src/b.md")).unwrap();
+    let (_, problem) = events.until(|_, problem| problem.is_some());
+    assert_eq!(problem.unwrap(), "book/src/SUMMARY.md:4: page: expected a file at b.md, got none");
+    assert_eq!(status(&press.get("/b.html")), "200");
+    book.write("src/b.md", "# B\n\nBack again.\n");
+    events.until(|_, problem| problem.is_none() && press.get("/b.html").contains("Back again."));
+
+    for i in 0..40 {
+        book.write("src/b.md", &format!("# B\n\nSave {i}.\n"));
+    }
+    events.until(|_, problem| problem.is_none() && press.get("/b.html").contains("Save 39."));
+
+    // As a checkout of another branch does.
+    let (away, src) = (book.root.path().join("away"), book.path("src"));
+    fs::rename(&src, &away).unwrap();
+    events.until(|_, problem| problem.is_some());
+    fs::rename(&away, &src).unwrap();
+    events.until(|_, problem| problem.is_none());
+    book.write("src/b.md", "# B\n\nAfter all that.\n");
+    events.until(|_, problem| problem.is_none() && press.get("/b.html").contains("After all that."));
+
+    book.write("book.toml", "not toml");
+    let (_, problem) = events.until(|_, problem| problem.is_some());
+    assert!(problem.as_ref().unwrap().starts_with("book/book.toml: "), "{problem:?}");
+    assert!(!problem.unwrap().contains('\n'));
+    assert!(press.get("/b.html").contains("After all that."));
+}
+
+#[test]
+fn code_that_a_page_includes_is_watched() {
+    let book = Book::new();
+    let source = book.root.path().join("src/lib.rs");
+    fs::create_dir_all(source.parent().unwrap()).unwrap();
+    fs::write(&source, "// ANCHOR: f\nfn first() {}\n// ANCHOR_END: f\n").unwrap();
+    book.write("src/a.md", "# A\n\n```rust,ignore\n{{#include ../../src/lib.rs:f}}\n```\n");
+    let press = Serving::start(&book);
+    let mut events = press.events();
+    assert!(press.get("/a.html").contains("fn first()"));
+    fs::write(&source, "// ANCHOR: f\nfn second() {}\n// ANCHOR_END: f\n").unwrap();
+    events.until(|_, problem| problem.is_none() && press.get("/a.html").contains("fn second()"));
+}
+
+#[test]
+fn a_busy_port_is_one_line() {
+    let book = Book::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    assert_eq!(
+        book.refused(&["--no-open", "--port", &port.to_string()]),
+        format!(
+            "error: port {port} on 127.0.0.1 is taken: choose another with --port N (0 takes any free one)\n"
+        )
+    );
+}
+
+#[test]
+fn a_book_that_cannot_be_served_is_one_line() {
+    let book = Book::new();
+    book.write("src/a.md", "# A\n\n$\\nonsense$\n");
+    let said = book.refused(&["--no-open", "--port", "0"]);
+    assert!(
+        said.starts_with("error: book/src/a.md:3: formula does not parse: ") && said.lines().count() == 1,
+        "{said}"
+    );
+
+    book.write("src/SUMMARY.md", "# Summary\n\n- [A]()\n");
+    for command in ["serve", "build", "check"] {
+        assert_eq!(
+            book.refused(&[command]),
+            "error: book/src/SUMMARY.md:1: no pages: expected at least one [title](file.md), got drafts or nothing\n"
+        );
+    }
+    fs::remove_file(book.path("book.toml")).unwrap();
+    let said = book.refused(&["build"]);
+    assert!(
+        said.starts_with("error: book: expected a file book.toml in ") && said.lines().count() == 1,
+        "{said}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_it_cleanly() {
+    let book = Book::new();
+    let mut press = Serving::start(&book);
+    let _open = press.events();
+    let kill = Command::new("kill").args(["-INT", &press.child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let end = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = press.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < end, "it did not end");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(status.success(), "{status}");
+    assert_eq!(entries(&book.root.path().join("tmp")), [""; 0]);
+}
+
+#[test]
+fn a_build_replaces_the_pages_or_leaves_them() {
+    let book = Book::new();
+    assert!(book.run(&["build"]).status.success());
+    assert!(book.read("book/a.html").contains("First words"));
+    assert!(!book.read("book/a.html").contains("/-/"), "static pages have no use for the press");
+    book.write("book/old.html", "left over");
+
+    book.write("src/a.md", "# A\n\n```\nno language\n```\n\n$\\nonsense$\n");
+    let said = book.refused(&["build"]);
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(said.starts_with("error: book/src/a.md:3: fence without a language"), "{said}");
+    assert!(book.read("book/a.html").contains("First words"));
+
+    book.write("src/a.md", "# A\n\nNew words.\n");
+    assert!(book.run(&["build"]).status.success());
+    assert!(book.read("book/a.html").contains("New words."));
+    assert!(!book.path("book/old.html").exists());
+    assert_eq!(entries(&book.path("")), ["book", "book.toml", "src"]);
+
+    let said = book.refused(&["build", "--dest-dir", book.path("src").to_str().unwrap()]);
+    assert!(said.contains("expected an empty folder or rendered pages, got other files"), "{said}");
+    assert!(book.path("src/a.md").exists());
+    let out = book.root.path().join("some/where");
+    assert!(book.run(&["build", "--dest-dir", out.to_str().unwrap()]).status.success());
+    assert!(out.join("index.html").is_file());
+}
+
+#[test]
+fn check_names_the_page_and_the_line() {
+    let book = Book::new();
+    let output = book.run(&["check"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("checked 2 pages, "), "{output:?}");
+
+    book.write("src/b.md", "# B\n\n[A](a.md#nothing)\n\n[C](c.md)\n\n<figure><b>x</figure>\n");
+    let said = book.refused(&["check"]);
+    assert!(said.contains("error: book/src/b.md:3: link: expected a heading or an id"), "{said}");
+    assert!(said.contains("error: book/src/b.md:5: link: expected a page or a file"), "{said}");
+    assert!(said.contains("error: book/src/b.md:7: figure: expected a <figcaption>"), "{said}");
+    assert!(said.contains("unexpected HTML end tag `</figure>`"), "{said}");
+}
+
+/// An example as the figures' are: it measures, or draws again, here or elsewhere.
+const EXAMPLE: &str = r#"
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let (mut redraw, mut out) = (false, String::from("book/src/figures"));
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--redraw" => redraw = true,
+            "--out" => out = arguments.next().unwrap(),
+            _ => panic!("{argument}"),
+        }
+    }
+    std::fs::create_dir_all(&out).unwrap();
+    if !redraw {
+        std::fs::write(format!("{out}/wave.csv"), "1\n").unwrap();
+    }
+    let numbers = std::fs::read_to_string("book/src/figures/wave.csv").unwrap();
+    std::fs::write(format!("{out}/wave.svg"), format!("<svg>{}</svg>\n", numbers.trim())).unwrap();
+}
+"#;
+
+#[test]
+fn figures_are_drawn_and_compared() {
+    let book = Book::new();
+    let root = book.root.path();
+    fs::create_dir_all(root.join("examples")).unwrap();
+    fs::create_dir_all(root.join("src")).unwrap();
+    fs::write(root.join("src/lib.rs"), "").unwrap();
+    fs::write(root.join("examples/wave.rs"), EXAMPLE).unwrap();
+    fs::write(root.join("Cargo.toml"), "[package]\nname = \"small\"\nedition = \"2024\"\n\n[workspace]\n")
+        .unwrap();
+
+    assert_eq!(book.refused(&["figures", "nothing"]), "error: figure: expected one of wave, got nothing\n");
+    let said = book.refused(&["figures", "--check"]);
+    assert!(said.contains("book/src/figures/wave.csv: expected the figure's numbers, got no file"), "{said}");
+
+    let output = book.run(&["figures"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 figure drawn in "), "{output:?}");
+    assert_eq!(book.read("src/figures/wave.svg"), "<svg>1</svg>\n");
+    assert!(book.run(&["figures", "--check"]).status.success());
+
+    book.write("src/figures/wave.csv", "2\n");
+    let said = book.refused(&["figures", "--check", "wave"]);
+    assert!(
+        said.starts_with("error: book/src/figures/wave.svg: expected what its numbers draw, got another: `cargo book figures wave` draws it\n"),
+        "{said}"
+    );
+    assert_eq!(book.read("src/figures/wave.svg"), "<svg>1</svg>\n", "a check writes nothing");
+    assert!(book.refused(&["check"]).contains("wave.svg"));
+
+    fs::write(root.join("examples/wave.rs"), "fn main() { panic!(\"no data\") }").unwrap();
+    let said = book.refused(&["figures"]);
+    assert!(
+        said.lines().last().unwrap().starts_with("error: examples/wave.rs: expected it to end well"),
+        "{said}"
+    );
+}
