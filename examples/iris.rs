@@ -137,15 +137,20 @@ fn order(row: &Row) -> Ordering {
 }
 
 fn finding(rows: &[Row]) -> Finding {
-    let pairs: Vec<(f64, f64)> =
-        rows.iter().filter_map(|row| Some((row.none_steps? as f64, row.layer_norm_steps? as f64))).collect();
+    let pairs: Vec<(f64, f64)> = rows
+        .iter()
+        .filter_map(|row| Some((row.none_steps? as f64, row.layer_norm_steps? as f64)))
+        .collect();
     let accuracy = |right: fn(&Row) -> usize| {
         Spread::of(rows.iter().map(|row| right(row) as f64 / row.test_flowers as f64))
     };
     let spread = |value: fn(&Row) -> f64| Spread::of(rows.iter().map(value));
     let count = |wanted| rows.iter().filter(|row| order(row) == wanted).count();
     Finding {
-        steps: [Spread::of(pairs.iter().map(|pair| pair.0)), Spread::of(pairs.iter().map(|pair| pair.1))],
+        steps: [
+            Spread::of(pairs.iter().map(|pair| pair.0)),
+            Spread::of(pairs.iter().map(|pair| pair.1)),
+        ],
         difference: Spread::of(pairs.iter().map(|pair| pair.1 - pair.0)),
         sooner: count(Ordering::Less),
         same: count(Ordering::Equal),
@@ -154,21 +159,31 @@ fn finding(rows: &[Row]) -> Finding {
             rows.iter().filter(|row| row.none_steps.is_none()).count(),
             rows.iter().filter(|row| row.layer_norm_steps.is_none()).count(),
         ],
-        test_accuracy: [accuracy(|row| row.none_test_right), accuracy(|row| row.layer_norm_test_right)],
+        test_accuracy: [
+            accuracy(|row| row.none_test_right),
+            accuracy(|row| row.layer_norm_test_right),
+        ],
         test_loss: [spread(|row| row.none_test_loss), spread(|row| row.layer_norm_test_loss)],
         training_loss_lower: rows
             .iter()
             .filter(|row| row.layer_norm_training_loss < row.none_training_loss)
             .count(),
-        test_loss_lower: rows.iter().filter(|row| row.layer_norm_test_loss < row.none_test_loss).count(),
-        training_loss: [spread(|row| row.none_training_loss), spread(|row| row.layer_norm_training_loss)],
+        test_loss_lower: rows
+            .iter()
+            .filter(|row| row.layer_norm_test_loss < row.none_test_loss)
+            .count(),
+        training_loss: [
+            spread(|row| row.none_training_loss),
+            spread(|row| row.layer_norm_training_loss),
+        ],
     }
 }
 
 fn summary(rows: &[Row]) -> String {
     let finding = finding(rows);
-    let both =
-        |pair: &[Spread; 2], decimals| format!("{}, {}", pair[0].text(decimals), pair[1].text(decimals));
+    let both = |pair: &[Spread; 2], decimals| {
+        format!("{}, {}", pair[0].text(decimals), pair[1].text(decimals))
+    };
     format!(
         "over {} seeds, mean ± sd, without LayerNorm and with it:\n\
          steps to 95 % training accuracy   {}   (never there: {}, {})\n\
@@ -231,7 +246,8 @@ fn draw(rows: &[Row]) -> Result<String> {
 
 fn draw_steps(figure: &drawing::Area, rows: &[Row], finding: &Finding) -> Result<()> {
     drawing::title(figure, "Steps to 95 % training accuracy, a line for each seed", 0.0)?;
-    let reached = rows.iter().flat_map(|row| [row.none_steps, row.layer_norm_steps]).flatten().max();
+    let reached =
+        rows.iter().flat_map(|row| [row.none_steps, row.layer_norm_steps]).flatten().max();
     let end = (reached.unwrap_or(0) as f64 / 50.0).ceil() * 50.0;
     let mut x = Axis {
         ends: (0.0, end),
@@ -254,9 +270,19 @@ fn draw_steps(figure: &drawing::Area, rows: &[Row], finding: &Finding) -> Result
     let panel = Panel::new(figure, &frame, &x, &y)?;
 
     panel.diamond((end * 0.02, -0.8), 6.5, drawing::LAYER_NORM)?;
-    panel.write("LayerNorm", (end * 0.02, -0.8), (14.0, 0.0), text(drawing::LAYER_NORM, HPos::Left))?;
+    panel.write(
+        "LayerNorm",
+        (end * 0.02, -0.8),
+        (14.0, 0.0),
+        text(drawing::LAYER_NORM, HPos::Left),
+    )?;
     panel.ring((end * 0.3, -0.8), 7.0, drawing::NO_NORM)?;
-    panel.write("no normalization", (end * 0.3, -0.8), (14.0, 0.0), text(drawing::NO_NORM, HPos::Left))?;
+    panel.write(
+        "no normalization",
+        (end * 0.3, -0.8),
+        (14.0, 0.0),
+        text(drawing::NO_NORM, HPos::Left),
+    )?;
 
     let arrival = |steps: Option<usize>| steps.map_or(never, |steps| steps as f64);
     let difference = |row: &&Row| arrival(row.layer_norm_steps) - arrival(row.none_steps);
@@ -284,7 +310,11 @@ fn draw_steps(figure: &drawing::Area, rows: &[Row], finding: &Finding) -> Result
 
 fn draw_tests(figure: &drawing::Area, rows: &[Row], finding: &Finding) -> Result<()> {
     let flowers = rows[0].test_flowers;
-    drawing::title(figure, &format!("Right of {flowers} test flowers, a mark for each seed"), 510.0)?;
+    drawing::title(
+        figure,
+        &format!("Right of {flowers} test flowers, a mark for each seed"),
+        510.0,
+    )?;
     let rights: [Vec<usize>; 2] = [
         rows.iter().map(|row| row.none_test_right).collect(),
         rows.iter().map(|row| row.layer_norm_test_right).collect(),
@@ -292,7 +322,9 @@ fn draw_tests(figure: &drawing::Area, rows: &[Row], finding: &Finding) -> Result
     let least = rights.iter().flatten().copied().min().unwrap_or(0);
     let count = |arm: usize, n| rights[arm].iter().filter(|&&right| right == n).count();
     let most = (least..=flowers).flat_map(|n| [count(0, n), count(1, n)]).max().unwrap_or(0);
-    for (arm, name, colour) in [(0, "none", drawing::NO_NORM), (1, "LayerNorm", drawing::LAYER_NORM)] {
+    for (arm, name, colour) in
+        [(0, "none", drawing::NO_NORM), (1, "LayerNorm", drawing::LAYER_NORM)]
+    {
         let ticks = (least..=flowers).map(|n| (n as f64, n.to_string()));
         let x = Axis {
             ends: (least as f64 - 0.5, flowers as f64 + 0.5),
@@ -300,14 +332,19 @@ fn draw_tests(figure: &drawing::Area, rows: &[Row], finding: &Finding) -> Result
             grid: false,
         };
         let y = Axis { ends: (0.0, most as f64 + 0.6), ticks: Vec::new(), grid: false };
-        let frame = Frame { left: 112.0, top: 548.0 + 118.0 * f64::from(arm), width: 280.0, height: 100.0 };
+        let frame =
+            Frame { left: 112.0, top: 548.0 + 118.0 * f64::from(arm), width: 280.0, height: 100.0 };
         let panel = Panel::new(figure, &frame, &x, &y)?;
         let arm = arm as usize;
         panel.line((x.ends.0, 0.0), (x.ends.1, 0.0), line(drawing::GRID, 1.0))?;
         for n in least..=flowers {
             for place in 0..count(arm, n) {
                 let at = (n as f64, place as f64 + 0.7);
-                if arm == 0 { panel.ring(at, 4.5, colour)? } else { panel.diamond(at, 5.5, colour)? }
+                if arm == 0 {
+                    panel.ring(at, 4.5, colour)?
+                } else {
+                    panel.diamond(at, 5.5, colour)?
+                }
             }
         }
         panel.write(name, (x.ends.0, 0.0), (-8.0, -10.0), text(colour, HPos::Right))?;

@@ -51,8 +51,10 @@ fn about() -> String {
 /// The six rows as one batch.
 fn measure() -> Vec<Row> {
     let iris = datasets::iris();
-    let kinds: Vec<_> =
-        FLOWERS.iter().flat_map(|&flower| UNITS.map(|(unit, per_cm)| (flower, unit, per_cm))).collect();
+    let kinds: Vec<_> = FLOWERS
+        .iter()
+        .flat_map(|&flower| UNITS.map(|(unit, per_cm)| (flower, unit, per_cm)))
+        .collect();
     let x = Tensor::new(Array::from_shape_fn((kinds.len(), 4), |(row, feature)| {
         let (flower, _, per_cm) = kinds[row];
         iris.features[[flower, feature]] * per_cm
@@ -90,7 +92,11 @@ fn strips(rows: &[Row], value: fn(&Row) -> f64) -> Vec<Strip> {
             let values: Vec<f64> = rows.iter().map(value).collect();
             let (mean, sd) = (mean(&values), population_sd(&values));
             let Row { species, unit, .. } = &rows[0];
-            let name = if unit == UNITS[0].0 { format!("{species}, {unit}") } else { format!("in {unit}") };
+            let name = if unit == UNITS[0].0 {
+                format!("{species}, {unit}")
+            } else {
+                format!("in {unit}")
+            };
             Strip { name, values, mean, sd }
         })
         .collect()
@@ -98,10 +104,9 @@ fn strips(rows: &[Row], value: fn(&Row) -> f64) -> Vec<Strip> {
 
 /// The smallest and the largest.
 fn span(strips: &[Strip], value: fn(&Strip) -> f64) -> (f64, f64) {
-    strips
-        .iter()
-        .map(value)
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+    strips.iter().map(value).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+        (low.min(value), high.max(value))
+    })
 }
 
 /// What the figure shows, in numbers.
@@ -119,8 +124,10 @@ struct Finding {
 fn finding(before: &[Strip], after: &[Strip]) -> Finding {
     let off_mean = span(after, |strip| strip.mean.abs()).1;
     let off_sd = span(after, |strip| (strip.sd - 1.0).abs()).1;
-    let likeness = before.iter().zip(after).map(|(before, after)| correlation(&before.values, &after.values));
-    let pairs = after.chunks_exact(UNITS.len()).flat_map(|pair| pair[0].values.iter().zip(&pair[1].values));
+    let likeness =
+        before.iter().zip(after).map(|(before, after)| correlation(&before.values, &after.values));
+    let pairs =
+        after.chunks_exact(UNITS.len()).flat_map(|pair| pair[0].values.iter().zip(&pair[1].values));
     Finding {
         means: span(before, |strip| strip.mean),
         sds: span(before, |strip| strip.sd),
@@ -193,12 +200,17 @@ impl Half<'_> {
         let Self { title, strips, ends, ticks, colour } = *self;
         let x = Axis {
             ends,
-            ticks: ticks.iter().map(|&tick| (f64::from(tick), drawing::number(f64::from(tick), 0))).collect(),
+            ticks: ticks
+                .iter()
+                .map(|&tick| (f64::from(tick), drawing::number(f64::from(tick), 0)))
+                .collect(),
             grid: true,
         };
         // The second row of a flower stands nearer to its first than to the next flower.
-        let height_of = |row: usize| row as f64 - if row.is_multiple_of(UNITS.len()) { 0.0 } else { 0.15 };
-        let names = strips.iter().enumerate().map(|(row, strip)| (height_of(row), strip.name.clone()));
+        let height_of =
+            |row: usize| row as f64 - if row.is_multiple_of(UNITS.len()) { 0.0 } else { 0.15 };
+        let names =
+            strips.iter().enumerate().map(|(row, strip)| (height_of(row), strip.name.clone()));
         let y = Axis {
             ends: (strips.len() as f64 - 0.55, -0.6), // the first row on top
             ticks: names.collect(),
@@ -208,7 +220,12 @@ impl Half<'_> {
         let panel = Panel::new(figure, &frame, &x, &y)?;
         let (first_row, high) = (y.ends.1, ends.1);
         drawing::title(figure, title, top)?;
-        panel.write("mean ± sd", (high, first_row), (112.0, -10.0), text(drawing::MUTED, HPos::Right))?;
+        panel.write(
+            "mean ± sd",
+            (high, first_row),
+            (112.0, -10.0),
+            text(drawing::MUTED, HPos::Right),
+        )?;
 
         for (row, strip) in strips.iter().enumerate() {
             let y = height_of(row);

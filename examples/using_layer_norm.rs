@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 const SEEDS: Range<u64> = 0..20;
 const STEPS: usize = 200;
 
-pub(crate) const FIGURE: Figure<Row> = Figure { stem: "using_layer_norm", about, measure, draw, summary };
+pub(crate) const FIGURE: Figure<Row> =
+    Figure { stem: "using_layer_norm", about, measure, draw, summary };
 
 fn main() -> ExitCode {
     FIGURE.main()
@@ -63,7 +64,8 @@ pub(crate) fn losses(seed: u64, steps: usize) -> [Vec<f64>; 2] {
 fn measure() -> Vec<Row> {
     let runs: Vec<_> = SEEDS.map(|seed| losses(seed, STEPS)).collect();
     let rows = (0..=STEPS).map(|step| {
-        let [none, layer_norm] = [0, 1].map(|arm| runs.iter().map(|run| run[arm][step]).collect::<Vec<_>>());
+        let [none, layer_norm] =
+            [0, 1].map(|arm| runs.iter().map(|run| run[arm][step]).collect::<Vec<_>>());
         let of = |values: &[f64], share| six_digits(quantile(values, share));
         Row {
             step,
@@ -73,7 +75,11 @@ fn measure() -> Vec<Row> {
             layer_norm_10: of(&layer_norm, 0.1),
             layer_norm_median: of(&layer_norm, 0.5),
             layer_norm_90: of(&layer_norm, 0.9),
-            layer_norm_lower: none.iter().zip(&layer_norm).filter(|(none, norm)| norm < none).count(),
+            layer_norm_lower: none
+                .iter()
+                .zip(&layer_norm)
+                .filter(|(none, norm)| norm < none)
+                .count(),
             seeds: runs.len(),
         }
     });
@@ -89,8 +95,9 @@ fn finding(rows: &[Row]) -> Result<(&Row, &Row, &Row)> {
 }
 
 fn summary(rows: &[Row]) -> String {
-    let mut lines =
-        vec!["step   without (10 to 90 %)        with (10 to 90 %)           with lower in".to_owned()];
+    let mut lines = vec![
+        "step   without (10 to 90 %)        with (10 to 90 %)           with lower in".to_owned(),
+    ];
     for row in rows.iter().filter(|row| row.step % 50 == 0) {
         lines.push(format!(
             "{:>4}   {:.4} ({:.4} to {:.4})   {:.4} ({:.4} to {:.4})   {} of {}",
@@ -142,7 +149,10 @@ fn draw(rows: &[Row]) -> Result<String> {
         let losses = [0.01, 0.03, 0.1, 0.3, 1.0];
         let x = Axis {
             ends: (0.0, last.step as f64),
-            ticks: (0..=last.step).step_by(50).map(|step| (step as f64, step.to_string())).collect(),
+            ticks: (0..=last.step)
+                .step_by(50)
+                .map(|step| (step as f64, step.to_string()))
+                .collect(),
             grid: false,
         };
         let y = Axis {
@@ -155,7 +165,8 @@ fn draw(rows: &[Row]) -> Result<String> {
         let at = |row: &Row, loss: f64| (row.step as f64, loss.max(0.01).log10());
 
         let none_band = band(rows, |row| at(row, row.none_10), |row| at(row, row.none_90));
-        let norm_band = band(rows, |row| at(row, row.layer_norm_10), |row| at(row, row.layer_norm_90));
+        let norm_band =
+            band(rows, |row| at(row, row.layer_norm_10), |row| at(row, row.layer_norm_90));
         panel.chart.draw_series([
             Polygon::new(none_band, drawing::NO_NORM.mix(0.22)),
             Polygon::new(norm_band, drawing::LAYER_NORM.mix(0.25)),
@@ -170,7 +181,12 @@ fn draw(rows: &[Row]) -> Result<String> {
             rows.iter().map(|row| at(row, row.layer_norm_median)),
             line(drawing::LAYER_NORM, 3.0),
         ))?;
-        panel.write("step", (last.step as f64, y.ends.0), (0.0, 46.0), text(drawing::MUTED, HPos::Right))?;
+        panel.write(
+            "step",
+            (last.step as f64, y.ends.0),
+            (0.0, 46.0),
+            text(drawing::MUTED, HPos::Right),
+        )?;
         panel.write(
             "no normalization",
             at(middle, middle.none_90),

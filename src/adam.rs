@@ -1,20 +1,22 @@
-//! [`Adam`]: steps whose size does not depend on the size of the gradient. Page: `book/src/using_layer_norm.md`.
+//! [`Adam`]: steps of about `lr` for any gradient. Page: `book/src/using_layer_norm.md`.
 
 use std::collections::HashMap;
 
 use crate::autograd::Gradients;
 use crate::{Float, Tensor};
 
-/// Adaptive moment estimation: divides a running mean of the gradient by the root of a running mean of its square.
+/// Adaptive moment estimation: divides a running mean of the gradient by the root of a running mean
+/// of its square.
 ///
 /// ```text
 /// m = β₁·m + (1 - β₁)·g        m̂ = m / (1 - β₁ᵗ)
 /// v = β₂·v + (1 - β₂)·g²       v̂ = v / (1 - β₂ᵗ)        p = p - lr·m̂ / (√v̂ + eps)
 /// ```
 ///
-/// where `g` is the gradient of the parameter `p`, and `t` counts the calls of [`step`](Adam::step), from 1. There is
-/// one `t` per optimiser. (A counter that moves once per *parameter* shrinks the first steps of every parameter but
-/// the first: a bug that real frameworks shipped.)
+/// where `g` is the gradient of the parameter `p`, and `t` counts the calls of
+/// [`step`](Adam::step), from 1. There is one `t` per optimiser. (A counter that moves once per
+/// *parameter* shrinks the first steps of every parameter but the first: a bug that real frameworks
+/// shipped.)
 ///
 /// # Defaults
 /// betas 0.9 and 0.999, `eps` 1e-8: the paper's, and PyTorch's. `lr` has none here (0.001 there).
@@ -32,10 +34,11 @@ use crate::{Float, Tensor};
 /// assert!(w.square().sum().item() < 1e-3); // from 34
 /// ```
 ///
-/// *Differs from PyTorch in*: a parameter without a gradient is refused, not skipped; gradients are handed in.
+/// *Differs from PyTorch in*: a parameter without a gradient is refused, not skipped; gradients are
+/// handed in.
 ///
-/// Paper: Kingma, Ba, *Adam: A Method for Stochastic Optimization*, 2015 (arXiv 1412.6980), algorithm 1.
-/// Page: `book/src/using_layer_norm.md`.
+/// Paper: Kingma, Ba, *Adam: A Method for Stochastic Optimization*, 2015 (arXiv 1412.6980),
+/// algorithm 1. Page: `book/src/using_layer_norm.md`.
 #[derive(Clone, Debug)]
 pub struct Adam<T: Float = f64> {
     lr: f64,
@@ -47,7 +50,8 @@ pub struct Adam<T: Float = f64> {
     moments: HashMap<u64, Moments<T>>,
 }
 
-/// The running means of the gradient and of its square, one number of each per number of the parameter.
+/// The running means of the gradient and of its square, one number of each per number of the
+/// parameter.
 #[derive(Clone, Debug)]
 struct Moments<T> {
     m: Vec<T>,
@@ -55,7 +59,8 @@ struct Moments<T> {
 }
 
 impl<T: Float> Adam<T> {
-    /// An optimiser with the learning rate `lr`: the size of its first step, for every number of every parameter.
+    /// An optimiser with the learning rate `lr`: the size of its first step, for every number of
+    /// every parameter.
     ///
     /// # Panics
     /// If `lr` is negative, infinite or NaN.
@@ -74,7 +79,10 @@ impl<T: Float> Adam<T> {
     #[track_caller]
     pub fn with_betas(mut self, beta1: f64, beta2: f64) -> Self {
         for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
-            assert!((0.0..1.0).contains(&beta), "Adam: expected {name} in 0 ≤ {name} < 1, got {beta}");
+            assert!(
+                (0.0..1.0).contains(&beta),
+                "Adam: expected {name} in 0 ≤ {name} < 1, got {beta}"
+            );
         }
         self.betas = (beta1, beta2);
         self
@@ -87,20 +95,24 @@ impl<T: Float> Adam<T> {
     #[must_use]
     #[track_caller]
     pub fn with_eps(mut self, eps: f64) -> Self {
-        assert!(eps >= 0.0 && eps.is_finite(), "Adam: expected a finite eps of at least 0, got {eps}");
+        assert!(
+            eps >= 0.0 && eps.is_finite(),
+            "Adam: expected a finite eps of at least 0, got {eps}"
+        );
         self.eps = eps;
         self
     }
 
-    // ANCHOR: step
     /// Gives every parameter its next value. All are checked before the first one moves.
     ///
-    /// `parameters` is anything that yields `&mut Tensor`:
-    /// `[&mut w, &mut b].into_iter().chain(layer.parameters_mut())`. Their order and number may change between calls.
+    /// `parameters` is anything that yields `&mut Tensor`: `[&mut w, &mut
+    /// b].into_iter().chain(layer.parameters_mut())`. Their order and number may change between
+    /// calls.
     ///
     /// # Panics
-    /// Names the parameter by its position and shape: if no gradient reached it, if it is not a parameter, or if it was
-    /// given twice.
+    /// Names the parameter by its position and shape: if no gradient reached it, if it is not a
+    /// parameter, or if it was given twice.
+    // ANCHOR: step
     #[track_caller]
     pub fn step<'a>(
         &mut self,
@@ -121,7 +133,8 @@ impl<T: Float> Adam<T> {
 
         for (parameter, (id, dp)) in parameters.iter_mut().zip(reached) {
             let zeros = || vec![T::zero(); dp.value.len()];
-            let state = self.moments.entry(id).or_insert_with(|| Moments { m: zeros(), v: zeros() });
+            let state =
+                self.moments.entry(id).or_insert_with(|| Moments { m: zeros(), v: zeros() });
             let moments = state.m.iter_mut().zip(&mut state.v);
             for ((p, &g), (m, v)) in parameter.value.iter_mut().zip(dp.as_slice()).zip(moments) {
                 *m = b1 * *m + rest1 * g;

@@ -1,13 +1,15 @@
 //! Reverse-mode differentiation: the graph, `backward`, [`Gradients`]. Page: `book/src/tensor.md`.
 //!
-//! An operation on tensors leaves a [`Node`] behind: which nodes its inputs came from, and a *pullback*, the function
-//! that turns the gradient of the output into the gradients of the inputs. `backward` walks the nodes from the newest
-//! to the oldest. Three decisions keep it small:
+//! An operation on tensors leaves a [`Node`] behind: which nodes its inputs came from, and a
+//! *pullback*, the function that turns the gradient of the output into the gradients of the inputs.
+//! `backward` walks the nodes from the newest to the oldest. Three decisions keep it small:
 //!
-//! * Node ids count up, and an output is always younger than its inputs. So "the largest id first" is an order in
-//!   which every node has received all of its gradient before it passes it on. No recursion and no marking.
+//! * Node ids count up, and an output is always younger than its inputs. So "the largest id first"
+//!   is an order in which every node has received all of its gradient before it passes it on. No
+//!   recursion and no marking.
 //! * A pullback captures arrays, never tensors: it keeps numbers alive, never the graph.
-//! * Inputs that lead to no parameter have no node, and what they would need is neither stored nor computed.
+//! * Inputs that lead to no parameter have no node, and what they would need is neither stored nor
+//!   computed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -23,7 +25,8 @@ use crate::tensor::{Tensor, standard};
 /// The numbers of a tensor: shared, so that a clone is a handle.
 pub(crate) type Value<T> = ArcArray<T, IxDyn>;
 
-/// From the gradient of the output to the gradient of each input (`None` where an input asked for none).
+/// From the gradient of the output to the gradient of each input (`None` where an input asked for
+/// none).
 type Pullback<T> = Box<dyn Fn(&Value<T>) -> Vec<Option<Value<T>>> + Send + Sync>;
 
 /// One place in the graph.
@@ -37,7 +40,8 @@ pub(crate) struct Node<T: Float> {
 impl<T: Float> Node<T> {
     fn new(inputs: Vec<Option<Arc<Node<T>>>>, pullback: Option<Pullback<T>>) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        // Relaxed is enough: `fetch_add` never gives a number twice, and whoever uses an output has seen its inputs.
+        // Relaxed is enough: `fetch_add` never gives a number twice, and whoever uses an output has
+        // seen its inputs.
         Arc::new(Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), inputs, pullback })
     }
 
@@ -52,7 +56,8 @@ impl<T: Float> Node<T> {
 }
 
 impl<T: Float> Drop for Node<T> {
-    /// Takes the graph down in a loop: dropping an `Arc` inside an `Arc` a million deep would overflow the stack.
+    /// Takes the graph down in a loop: dropping an `Arc` inside an `Arc` a million deep would
+    /// overflow the stack.
     fn drop(&mut self) {
         let mut doomed: Vec<_> = self.inputs.drain(..).flatten().collect();
         while let Some(node) = doomed.pop() {
@@ -66,7 +71,8 @@ impl<T: Float> Drop for Node<T> {
 // ANCHOR: record
 /// Makes the output of an operation, and its node if any input leads to a parameter.
 ///
-/// `pullback(dy, needs)` receives the gradient of the output and, per input, whether a gradient is wanted.
+/// `pullback(dy, needs)` receives the gradient of the output and, per input, whether a gradient is
+/// wanted.
 pub(crate) fn record<T: Float, const N: usize>(
     value: impl Into<Value<T>>,
     inputs: [&Tensor<T>; N],
@@ -86,8 +92,8 @@ pub(crate) fn record<T: Float, const N: usize>(
 impl<T: Float> Tensor<T> {
     /// The gradient of this scalar with respect to every parameter it was computed from.
     ///
-    /// The graph is read, not consumed: call it again and the same gradients come back. Nothing is stored in the
-    /// parameters, so there is nothing to zero before the next step.
+    /// The graph is read, not consumed: call it again and the same gradients come back. Nothing is
+    /// stored in the parameters, so there is nothing to zero before the next step.
     ///
     /// ```
     /// use evenkeel::Tensor;
@@ -100,8 +106,8 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// # Panics
-    /// If the tensor holds more than one value (see [`backward_from`](Self::backward_from)), or if no parameter led
-    /// to it.
+    /// If the tensor holds more than one value (see [`backward_from`](Self::backward_from)), or if
+    /// no parameter led to it.
     ///
     /// *PyTorch*: `loss.backward()`, then `w.grad`. Page: `book/src/tensor.md`.
     #[track_caller]
@@ -114,8 +120,8 @@ impl<T: Float> Tensor<T> {
         self.backward_from(&Tensor::from_value(Value::from_elem(self.value.raw_dim(), T::one())))
     }
 
-    /// The gradient of `Σ dy · self` with respect to every parameter this tensor was computed from: backward from a
-    /// tensor of any shape, with the *upstream* gradient `dy` given.
+    /// The gradient of `Σ dy · self` with respect to every parameter this tensor was computed from:
+    /// backward from a tensor of any shape, with the *upstream* gradient `dy` given.
     ///
     /// `dy` has this tensor's shape.
     ///
@@ -186,7 +192,8 @@ pub struct Gradients<T: Float = f64> {
 }
 
 impl<T: Float> Gradients<T> {
-    /// The gradient of a parameter, in the parameter's shape; `None` if it was not reached, or is no parameter.
+    /// The gradient of a parameter, in the parameter's shape; `None` if it was not reached, or is
+    /// no parameter.
     #[must_use]
     pub fn get(&self, parameter: &Tensor<T>) -> Option<&Tensor<T>> {
         self.of_leaf.get(&parameter.node.as_ref()?.id)

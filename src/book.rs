@@ -1,4 +1,5 @@
-//! One line per page of the book, and one for the README: every Rust block of a page is a doctest of this crate.
+//! One line per page of the book, and one for the README: every Rust block of a page is a doctest
+//! of this crate.
 //!
 //! `cargo test --doc layer_norm` runs one page's blocks (and the doc examples of the layer).
 

@@ -1,4 +1,4 @@
-//! [`gradient_check()`]: what `backward` says, against what wiggling the inputs says. Page: `book/src/layer_norm.md`.
+//! [`gradient_check()`]: `backward` against central differences. Page: `book/src/tensor.md`.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -27,17 +27,18 @@ pub struct GradientMismatch {
     pub error: f64,
 }
 
-/// The largest error that passes. For functions and inputs of size 1, central differences are themselves off by about
-/// 1e-11: at h = 6e-6 the truncation h²·f‴/6 and the rounding 2⁻⁵³·f/h are both near that.
+/// The largest error that passes. For functions and inputs of size 1, central differences are
+/// themselves off by about 1e-11: at h = 6e-6 the truncation h²·f‴/6 and the rounding 2⁻⁵³·f/h are
+/// both near that.
 const TOLERANCE: f64 = 1e-7;
 
-// ANCHOR: gradient_check
-/// Compares the gradients of `f` by `backward` with central differences, for every number of every input, and returns
-/// the largest error.
+/// Compares the gradients of `f` by `backward` with central differences, for every number of every
+/// input, and returns the largest error.
 ///
-/// The error at one number is `|backward - difference| / max(1, |difference|)`; up to 1e-7 passes. The output of `f`
-/// may have any shape: it is multiplied by a fixed random *upstream* gradient and summed. An upstream of ones would be
-/// blind to the gradient of a LayerNorm's input, which is then zero whatever the code does.
+/// The error at one number is `|backward - difference| / max(1, |difference|)`; up to 1e-7 passes.
+/// The output of `f` may have any shape: it is multiplied by a fixed random *upstream* gradient and
+/// summed. An upstream of ones would be blind to the gradient of a LayerNorm's input, which is then
+/// zero whatever the code does.
 ///
 /// ```
 /// use evenkeel::{Tensor, gradient_check};
@@ -52,10 +53,11 @@ const TOLERANCE: f64 = 1e-7;
 /// ```
 ///
 /// # Errors
-/// [`GradientMismatch`] at the worst place, if any error is above 1e-7 or not a number. A kink (ReLU at 0) within 1e-5
-/// of an input is such a place.
+/// [`GradientMismatch`] at the worst place, if any error is above 1e-7 or not a number. A kink
+/// (ReLU at 0) within 1e-5 of an input is such a place.
 ///
-/// *PyTorch*: `torch.autograd.gradcheck`. Page: `book/src/layer_norm.md`.
+/// *PyTorch*: `torch.autograd.gradcheck`. Page: `book/src/tensor.md`.
+// ANCHOR: gradient_check
 pub fn gradient_check<const N: usize>(
     inputs: [&Tensor; N],
     f: impl Fn([&Tensor; N]) -> Tensor,
@@ -80,11 +82,13 @@ pub fn gradient_check<const N: usize>(
             };
             // Divide by the step that was really taken: x + h is rounded.
             let difference = (at(x + h) - at(x - h)) / ((x + h) - (x - h));
-            let backward = gradients.get(parameter).map_or(0.0, |gradient| gradient.value()[&index]);
+            let backward =
+                gradients.get(parameter).map_or(0.0, |gradient| gradient.value()[&index]);
             let error = (backward - difference).abs() / difference.abs().max(1.0);
             let error = if error.is_nan() { f64::INFINITY } else { error };
             if worst.as_ref().is_none_or(|worst| error > worst.error) {
-                let (shape, index) = (parameter.shape().to_vec(), ndarray::Dimension::slice(&index).to_vec());
+                let (shape, index) =
+                    (parameter.shape().to_vec(), ndarray::Dimension::slice(&index).to_vec());
                 worst = Some(GradientMismatch { input, shape, index, backward, difference, error });
             }
         }

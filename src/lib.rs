@@ -1,8 +1,8 @@
 //! Normalization layers with their gradients, as a book that runs.
 //!
-//! This crate is what the book *Even Keel* is about, and what every block of the book runs against: a small
-//! reverse-mode autograd engine on `ndarray`, normalization layers with closed-form gradients, and what is needed to
-//! train a network with them.
+//! This crate is what the book *Even Keel* is about, and what every block of the book runs against:
+//! a small reverse-mode autograd engine on `ndarray`, normalization layers with closed-form
+//! gradients, and what is needed to train a network with them.
 //!
 //! ```
 //! use evenkeel::{Adam, LayerNorm, Tensor};
@@ -22,7 +22,8 @@
 //!
 //! # The modules, in reading order
 //!
-//! 1. `tensor` and `autograd`: [`Tensor`], the graph, [`Tensor::backward`], [`Gradients`]. An evening's start.
+//! 1. `tensor` and `autograd`: [`Tensor`], the graph, [`Tensor::backward`], [`Gradients`]. An
+//!    evening's start.
 //! 2. `shape`: every shape rule and every shape message.
 //! 3. `ops`: one function per operation, with its derivative.
 //! 4. `norm`: [`LayerNorm`]; its loops stand in `norm/kernel.rs`.
@@ -30,8 +31,8 @@
 //! 6. [`gradient_check()`]: central differences against `backward`.
 //! 7. [`datasets`]: Iris, embedded.
 //!
-//! Shapes that do not fit panic at the line of *your* code that put them together, and say what was expected. Data
-//! from outside gives a `Result`.
+//! Shapes that do not fit panic at the line of *your* code that put them together, and say what was
+//! expected. Data from outside gives a `Result`.
 
 #![forbid(unsafe_code)]
 

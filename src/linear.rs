@@ -8,14 +8,15 @@ use crate::{Float, Tensor};
 
 /// Multiplies by a weight matrix and adds a bias: `y = x·Wᵀ + b`.
 ///
-/// where `W` has one row per output, shape `[out_features, in_features]`, and `b` has shape `[out_features]`.
+/// where `W` has one row per output, shape `[out_features, in_features]`, and `b` has shape
+/// `[out_features]`.
 ///
 /// # Shapes
 /// input `[batch, in_features]`, output `[batch, out_features]`.
 ///
 /// # Defaults
-/// `W` from N(0, 2/`in_features`), the variance that keeps the size of activations through ReLU (He et al. 2015,
-/// equation 10); `b` zeros.
+/// `W` from N(0, 2/`in_features`), the variance that keeps the size of activations through ReLU (He
+/// et al. 2015, equation 10); `b` zeros.
 ///
 /// ```
 /// use evenkeel::{Linear, Tensor};
@@ -31,10 +32,11 @@ use crate::{Float, Tensor};
 /// assert_eq!(layer.forward(&Tensor::new(array![[1.0, 2.0]])), Tensor::new(array![[1.0, 2.0, 13.0]]));
 /// ```
 ///
-/// *Differs from PyTorch in*: the initial values (there both are uniform within ±1/√`in_features`). The layout of `W`
-/// is the same.
+/// *Differs from PyTorch in*: the initial values (there both are uniform within ±1/√`in_features`).
+/// The layout of `W` is the same.
 ///
-/// Paper: He, Zhang, Ren, Sun, *Delving Deep into Rectifiers*, 2015 (arXiv 1502.01852). Page: `book/src/iris.md`.
+/// Paper: He, Zhang, Ren, Sun, *Delving Deep into Rectifiers*, 2015 (arXiv 1502.01852). Page:
+/// `book/src/iris.md`.
 #[derive(Clone, Debug)]
 pub struct Linear<T: Float = f64> {
     /// `W`, of shape `[out_features, in_features]`.
@@ -57,7 +59,10 @@ impl<T: Float> Linear<T> {
             let z: f64 = StandardNormal.sample(rng);
             T::of(sd * z)
         });
-        Self { weight: Tensor::parameter(weight), bias: Tensor::parameter(Array::zeros(out_features)) }
+        Self {
+            weight: Tensor::parameter(weight),
+            bias: Tensor::parameter(Array::zeros(out_features)),
+        }
     }
 
     /// `x·Wᵀ + b` for each row of `x`.

@@ -5,15 +5,14 @@ use ndarray::{IxDyn, arr0};
 use crate::autograd::{Value, record};
 use crate::{Float, Tensor};
 
-// ANCHOR: cross_entropy
 /// The mean over the rows of `-ln softmax(logits)[target]`, a scalar.
 ///
 /// ```text
 /// loss = 1/B · Σᵢ ( ln Σⱼ exp(zᵢⱼ) - zᵢₜ )        dz = 1/B · (softmax(z) - onehot(t))
 /// ```
 ///
-/// where `z` is `logits` of shape `[batch, classes]`, and `t` the row's class, `targets[i]`. The largest logit of a row
-/// is subtracted first, so that no `exp` overflows.
+/// where `z` is `logits` of shape `[batch, classes]`, and `t` the row's class, `targets[i]`. The
+/// largest logit of a row is subtracted first, so that no `exp` overflows.
 ///
 /// ```
 /// use approx::assert_relative_eq;
@@ -27,16 +26,23 @@ use crate::{Float, Tensor};
 /// ```
 ///
 /// # Panics
-/// If `logits` is not a matrix, if there is not one target per row, if a target is no class, or on an empty batch.
+/// If `logits` is not a matrix, if there is not one target per row, if a target is no class, or on
+/// an empty batch.
 ///
-/// *PyTorch*: `F.cross_entropy(logits, targets)`; an empty batch is NaN there. Page: `book/src/iris.md`.
+/// *PyTorch*: `F.cross_entropy(logits, targets)`; an empty batch is NaN there. Page:
+/// `book/src/iris.md`.
+// ANCHOR: cross_entropy
 #[must_use]
 #[track_caller]
 pub fn cross_entropy<T: Float>(logits: &Tensor<T>, targets: &[usize]) -> Tensor<T> {
     let &[batch, classes] = logits.shape() else {
         panic!("cross_entropy: expected logits of shape [batch, classes], got {:?}", logits.shape())
     };
-    assert!(batch > 0, "cross_entropy: expected at least one row, got logits of shape {:?}", logits.shape());
+    assert!(
+        batch > 0,
+        "cross_entropy: expected at least one row, got logits of shape {:?}",
+        logits.shape()
+    );
     assert!(
         targets.len() == batch,
         "cross_entropy: expected {batch} targets, one per row, got {}",

@@ -1,9 +1,11 @@
 //! Every shape rule and every shape message, once. Page: `book/src/tensor.md`.
 //!
-//! Each function returns the shape that follows from its arguments, or panics at the line of the reader's code that
-//! broke the rule (`#[track_caller]` all the way up), saying what was expected and what was found.
+//! Each function returns the shape that follows from its arguments, or panics at the line of the
+//! reader's code that broke the rule (`#[track_caller]` all the way up), saying what was expected
+//! and what was found.
 
-/// The shape two operands take together, by NumPy's rule: align at the last axis, an axis of length 1 stretches.
+/// The shape two operands take together, by NumPy's rule: align at the last axis, an axis of length
+/// 1 stretches.
 #[track_caller]
 pub(crate) fn broadcast(op: &str, a: &[usize], b: &[usize]) -> Vec<usize> {
     let rank = a.len().max(b.len());
@@ -35,7 +37,8 @@ pub(crate) fn broadcast_to(from: &[usize], to: &[usize]) {
 #[track_caller]
 pub(crate) fn axis(op: &str, axis: isize, shape: &[usize]) -> usize {
     let rank = shape.len();
-    let from_front = if axis < 0 { rank.checked_sub(axis.unsigned_abs()) } else { Some(axis.unsigned_abs()) };
+    let from_front =
+        if axis < 0 { rank.checked_sub(axis.unsigned_abs()) } else { Some(axis.unsigned_abs()) };
     match from_front {
         Some(found) if found < rank => found,
         _ => panic!(
@@ -72,9 +75,14 @@ pub(crate) fn exactly(owner: &str, what: &str, expected: &[usize], got: &[usize]
     assert!(expected == got, "{owner}: expected {what} of shape {expected:?}, got {got:?}");
 }
 
-/// An input whose last axes are `normalized_shape`; returns (rows, features), their flattened lengths.
+/// An input whose last axes are `normalized_shape`; returns (rows, features), their flattened
+/// lengths.
 #[track_caller]
-pub(crate) fn rows_and_features(layer: &str, normalized_shape: &[usize], input: &[usize]) -> (usize, usize) {
+pub(crate) fn rows_and_features(
+    layer: &str,
+    normalized_shape: &[usize],
+    input: &[usize],
+) -> (usize, usize) {
     let Some(leading) = input.len().checked_sub(normalized_shape.len()) else {
         panic!(
             "{layer}: expected an input of shape {}, got {input:?}, which has too few axes",

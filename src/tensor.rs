@@ -12,9 +12,9 @@ use crate::autograd::{Node, Value};
 
 /// An array of any rank, and its place in the graph of operations that made it.
 ///
-/// A tensor is either a *constant* ([`Tensor::new`]), a *parameter* ([`Tensor::parameter`]), or the result of an
-/// operation. A clone is a handle: it shares the numbers and the identity. The numbers of a tensor never change under
-/// a handle; an optimiser's `step` gives a parameter new ones.
+/// A tensor is either a *constant* ([`Tensor::new`]), a *parameter* ([`Tensor::parameter`]), or the
+/// result of an operation. A clone is a handle: it shares the numbers and the identity. The numbers
+/// of a tensor never change under a handle; an optimiser's `step` gives a parameter new ones.
 ///
 /// The element type `T` is `f64` or `f32`. Float literals give `f64`, as in NumPy.
 ///
@@ -31,8 +31,8 @@ use crate::autograd::{Node, Value};
 /// assert_eq!(gradients.get(&w).unwrap(), &Tensor::new(array![[5.0], [7.0], [9.0]])); // the column sums of x
 /// ```
 ///
-/// *Differs from PyTorch in*: gradients are returned, not stored in the tensor, so there is no `zero_grad`; there is
-/// no in-place arithmetic. Page: `book/src/tensor.md`.
+/// *Differs from PyTorch in*: gradients are returned, not stored in the tensor, so there is no
+/// `zero_grad`; there is no in-place arithmetic. Page: `book/src/tensor.md`.
 #[derive(Clone)]
 pub struct Tensor<T: Float = f64> {
     pub(crate) value: Value<T>,
@@ -69,7 +69,8 @@ impl<T: Float> Tensor<T> {
         Self::from_value(standard(array.into_owned().into_dyn()))
     }
 
-    /// A trainable leaf: `backward` gives it a gradient, an optimiser's `step` gives it new numbers.
+    /// A trainable leaf: `backward` gives it a gradient, an optimiser's `step` gives it new
+    /// numbers.
     ///
     /// ```
     /// use evenkeel::Tensor;
@@ -103,7 +104,9 @@ impl<T: Float> Tensor<T> {
         let got = values.len();
         match ArrayD::from_shape_vec(IxDyn(shape), values) {
             Ok(array) => Ok(Self::new(array)),
-            Err(_) => Err(WrongLength { shape: shape.to_vec(), expected: shape.iter().product(), got }),
+            Err(_) => {
+                Err(WrongLength { shape: shape.to_vec(), expected: shape.iter().product(), got })
+            }
         }
     }
 
@@ -171,10 +174,15 @@ impl<T: Float> Tensor<T> {
     }
 }
 
-/// Brings an array into the one layout that tensors have, row-major and contiguous, without a copy if it is there.
+/// Brings an array into the one layout that tensors have, row-major and contiguous, without a copy
+/// if it is there.
 pub(crate) fn standard<T: Float>(array: impl Into<Value<T>>) -> Value<T> {
     let array = array.into();
-    if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned().into_shared() }
+    if array.is_standard_layout() {
+        array
+    } else {
+        array.as_standard_layout().into_owned().into_shared()
+    }
 }
 
 /// The shape and the numbers; precision works (`{:.3}`).
@@ -191,7 +199,12 @@ impl<T: Float> fmt::Debug for Tensor<T> {
             Some(node) if node.is_leaf() => "parameter",
             Some(_) => "result",
         };
-        write!(f, "Tensor({kind}, shape {:?}, {:?})", self.shape(), self.value.iter().collect::<Vec<_>>())
+        write!(
+            f,
+            "Tensor({kind}, shape {:?}, {:?})",
+            self.shape(),
+            self.value.iter().collect::<Vec<_>>()
+        )
     }
 }
 
@@ -223,6 +236,10 @@ impl<T: Float + RelativeEq<Epsilon = T>> RelativeEq for Tensor<T> {
 
     fn relative_eq(&self, other: &Self, epsilon: T, max_relative: T) -> bool {
         self.shape() == other.shape()
-            && self.value.iter().zip(&other.value).all(|(a, b)| a.relative_eq(b, epsilon, max_relative))
+            && self
+                .value
+                .iter()
+                .zip(&other.value)
+                .all(|(a, b)| a.relative_eq(b, epsilon, max_relative))
     }
 }

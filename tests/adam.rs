@@ -30,7 +30,11 @@ fn matches_the_worked_example() {
     adam.step([&mut w], &gradients);
     let m_hat = 0.9 * 0.1 * 40.0 / (1.0 - 0.9f64.powi(2));
     let v_hat = 0.999 * 0.001 * 1600.0 / (1.0 - 0.999f64.powi(2));
-    assert_relative_eq!(w.value()[[2]], before - 0.1 * m_hat / (v_hat.sqrt() + 1e-8), epsilon = 1e-14);
+    assert_relative_eq!(
+        w.value()[[2]],
+        before - 0.1 * m_hat / (v_hat.sqrt() + 1e-8),
+        epsilon = 1e-14
+    );
 }
 
 #[test]
@@ -73,14 +77,16 @@ fn two_hundred_steps_lower_a_least_squares_loss() {
 #[test]
 #[should_panic(expected = "Adam: no gradient reached parameter 1 of shape [2]")]
 fn panics_when_a_parameter_has_no_gradient() {
-    let (mut used, mut unused) = (Tensor::parameter(array![1.0]), Tensor::parameter(array![1.0, 2.0]));
+    let (mut used, mut unused) =
+        (Tensor::parameter(array![1.0]), Tensor::parameter(array![1.0, 2.0]));
     let gradients = used.sum().backward();
     Adam::new(0.1).step([&mut used, &mut unused], &gradients);
 }
 
 #[test]
 fn a_refused_step_moves_nothing() {
-    let (mut used, mut unused) = (Tensor::parameter(array![1.0]), Tensor::parameter(array![1.0, 2.0]));
+    let (mut used, mut unused) =
+        (Tensor::parameter(array![1.0]), Tensor::parameter(array![1.0, 2.0]));
     let gradients = used.sum().backward();
     let mut adam = Adam::new(0.1);
     panic_of(|| adam.step([&mut used, &mut unused], &gradients));
@@ -106,10 +112,14 @@ fn panics_when_a_parameter_is_given_twice() {
 
 #[test]
 fn panics_when_a_setting_is_out_of_range() {
-    let refused =
-        |make: fn() -> Adam| *std::panic::catch_unwind(make).unwrap_err().downcast::<String>().unwrap();
+    let refused = |make: fn() -> Adam| {
+        *std::panic::catch_unwind(make).unwrap_err().downcast::<String>().unwrap()
+    };
     assert_eq!(refused(|| Adam::new(-1.0)), "Adam: expected a finite lr of at least 0, got -1");
-    assert_eq!(refused(|| Adam::new(f64::NAN)), "Adam: expected a finite lr of at least 0, got NaN");
+    assert_eq!(
+        refused(|| Adam::new(f64::NAN)),
+        "Adam: expected a finite lr of at least 0, got NaN"
+    );
     assert_eq!(
         refused(|| Adam::new(0.1).with_betas(1.0, 0.9)),
         "Adam: expected beta1 in 0 ≤ beta1 < 1, got 1"

@@ -141,8 +141,11 @@ fn a_library_user_compiles_no_server_no_mdbook_and_no_plotters() {
     let manifest = read("Cargo.toml");
     let (_, rest) = manifest.split_once("\n[dependencies]\n").unwrap();
     let (normal, _) = rest.split_once("\n[").unwrap();
-    let names: BTreeSet<&str> =
-        normal.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.trim()).collect();
+    let names: BTreeSet<&str> = normal
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name.trim())
+        .collect();
     let expected = BTreeSet::from([
         "approx",
         "csv",

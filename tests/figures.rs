@@ -1,6 +1,10 @@
 //! The figures of the book: that what they show holds in a fresh run, with a margin, and that the pictures in the book
 //! are what the programs draw from the tables beside them.
-#![allow(dead_code, clippy::duplicate_mod, reason = "each program brings its own copy of what they share")]
+#![allow(
+    dead_code,
+    clippy::duplicate_mod,
+    reason = "each program brings its own copy of what they share"
+)]
 
 #[path = "../examples/iris.rs"]
 mod iris;
@@ -53,30 +57,45 @@ fn the_iris_network_with_layer_norm_gets_nine_of_ten_test_flowers_right() {
 
 #[test]
 fn the_iris_network_fits_faster_with_layer_norm_and_is_not_more_accurate() {
-    let steps = |arm: usize| {
-        mean(
-            iris_runs()
-                .iter()
-                .map(|run| run[arm].steps_to_95.expect("every seed gets there in 400 steps") as f64),
-        )
-    };
+    let steps =
+        |arm: usize| {
+            mean(iris_runs().iter().map(|run| {
+                run[arm].steps_to_95.expect("every seed gets there in 400 steps") as f64
+            }))
+        };
     let (none, norm) = (steps(0), steps(1));
-    assert!(norm < none - 3.0, "expected fewer steps to 95 % with LayerNorm, got {norm} against {none}");
+    assert!(
+        norm < none - 3.0,
+        "expected fewer steps to 95 % with LayerNorm, got {norm} against {none}"
+    );
 
     let [none, norm] = [0, 1].map(|arm| mean(iris_runs().iter().map(|run| run[arm].training.loss)));
-    assert!(norm < 0.8 * none, "expected a lower training loss with LayerNorm, got {norm} against {none}");
+    assert!(
+        norm < 0.8 * none,
+        "expected a lower training loss with LayerNorm, got {norm} against {none}"
+    );
 
-    let [none, norm] = [0, 1].map(|arm| mean(iris_runs().iter().map(|run| run[arm].test.accuracy())));
-    assert!((norm - none).abs() < 0.03, "expected about the same test accuracy, got {norm} against {none}");
+    let [none, norm] =
+        [0, 1].map(|arm| mean(iris_runs().iter().map(|run| run[arm].test.accuracy())));
+    assert!(
+        (norm - none).abs() < 0.03,
+        "expected about the same test accuracy, got {norm} against {none}"
+    );
 }
 
 #[test]
 fn the_training_loss_falls_faster_with_layer_norm() {
     let runs = ten_seeds(|seed| using_layer_norm::losses(seed, 100));
     let lower = runs.iter().filter(|[none, norm]| norm[100] < none[100]).count();
-    assert!(lower >= 9, "expected the lower loss after 100 steps in at least 9 of 10 seeds, got {lower}");
+    assert!(
+        lower >= 9,
+        "expected the lower loss after 100 steps in at least 9 of 10 seeds, got {lower}"
+    );
     let [none, norm] = [0, 1].map(|arm| mean(runs.iter().map(|run| run[arm][100])));
-    assert!(norm < 0.75 * none, "expected three quarters of the loss at most, got {norm} against {none}");
+    assert!(
+        norm < 0.75 * none,
+        "expected three quarters of the loss at most, got {norm} against {none}"
+    );
 }
 
 #[test]
@@ -99,7 +118,8 @@ fn layer_norm_takes_place_and_width_of_a_row_and_keeps_its_shape() {
         }
         sds.push(sd_before);
     }
-    let (narrow, wide) = sds.iter().fold((f64::MAX, 0.0_f64), |(low, high), &sd| (low.min(sd), high.max(sd)));
+    let (narrow, wide) =
+        sds.iter().fold((f64::MAX, 0.0_f64), |(low, high), &sd| (low.min(sd), high.max(sd)));
     assert!(wide > 3.0 * narrow, "expected rows of different width, got {narrow} to {wide}");
 }
 
@@ -120,7 +140,9 @@ fn figures() -> Vec<Files> {
     vec![
         files(iris::FIGURE.stem, &|csv| iris::FIGURE.svg(csv).expect("drawn")),
         files(layer_norm::FIGURE.stem, &|csv| layer_norm::FIGURE.svg(csv).expect("drawn")),
-        files(using_layer_norm::FIGURE.stem, &|csv| using_layer_norm::FIGURE.svg(csv).expect("drawn")),
+        files(using_layer_norm::FIGURE.stem, &|csv| {
+            using_layer_norm::FIGURE.svg(csv).expect("drawn")
+        }),
     ]
 }
 
@@ -140,16 +162,28 @@ fn every_picture_speaks_and_fits_into_a_page() {
     for Files { stem, committed: svg, .. } in figures() {
         assert!(svg.starts_with("<svg "), "{stem}: no prolog, since it stands inside a page");
         assert!(svg.contains(" role=\"img\""), "{stem}: a role");
-        assert!(svg.contains(&format!("aria-labelledby=\"{stem}-title {stem}-desc\"")), "{stem}: its words");
+        assert!(
+            svg.contains(&format!("aria-labelledby=\"{stem}-title {stem}-desc\"")),
+            "{stem}: its words"
+        );
         for element in ["title", "desc"] {
-            let words = svg.split_once(&format!("<{element} id=\"{stem}-{element}\">")).map(|(_, rest)| rest);
-            let words =
-                words.and_then(|rest| rest.split_once(&format!("</{element}>"))).map(|(words, _)| words);
+            let words = svg
+                .split_once(&format!("<{element} id=\"{stem}-{element}\">"))
+                .map(|(_, rest)| rest);
+            let words = words
+                .and_then(|rest| rest.split_once(&format!("</{element}>")))
+                .map(|(words, _)| words);
             let words = words.unwrap_or_else(|| panic!("{stem}: a <{element}>"));
-            assert!(words.contains(|c: char| c.is_ascii_digit()), "{stem}: a number in its <{element}>");
+            assert!(
+                words.contains(|c: char| c.is_ascii_digit()),
+                "{stem}: a number in its <{element}>"
+            );
         }
         assert_eq!(svg.matches(" id=").count(), 2, "{stem}: no id but those of its words");
-        assert!(svg.lines().all(|line| !line.trim().is_empty()), "{stem}: a blank line ends the HTML block");
+        assert!(
+            svg.lines().all(|line| !line.trim().is_empty()),
+            "{stem}: a blank line ends the HTML block"
+        );
         for unwanted in ["<style", "<script", "href", "url(", "NaN"] {
             assert!(!svg.contains(unwanted), "{stem}: {unwanted}");
         }

@@ -14,8 +14,10 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use ndarray::{Array1, s};
 
 fn main() -> ExitCode {
-    let folder = std::env::var_os("EVENKEEL_GOLDEN")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden"), PathBuf::from);
+    let folder = std::env::var_os("EVENKEEL_GOLDEN").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden"),
+        PathBuf::from,
+    );
     match trials(&folder) {
         Ok(trials) => {
             let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
@@ -78,7 +80,11 @@ fn run_as<T: Float>(case: &Case) -> Result<(), String> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "shapes are written as integers")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "shapes are written as integers"
+)]
 fn layer_norm<T: Float>(case: &Case) -> Result<(), String> {
     let normalized_shape: Vec<usize> =
         case.numbers("normalized_shape")?.iter().map(|&n| n as usize).collect();
@@ -127,7 +133,8 @@ fn mlp_training<T: Float>(case: &Case) -> Result<(), String> {
     norm.beta = case.parameter("norm.bias")?;
     let mut l2 = Linear { weight: case.parameter("l2.weight")?, bias: case.parameter("l2.bias")? };
     let betas = case.numbers("betas")?;
-    let mut adam = Adam::new(case.number("lr")?).with_betas(betas[0], betas[1]).with_eps(case.number("eps")?);
+    let mut adam =
+        Adam::new(case.number("lr")?).with_betas(betas[0], betas[1]).with_eps(case.number("eps")?);
 
     let forward = |l1: &Linear<T>, norm: &LayerNorm<T>, l2: &Linear<T>| {
         l2.forward(&norm.forward(&l1.forward(&x)).relu())
@@ -135,7 +142,11 @@ fn mlp_training<T: Float>(case: &Case) -> Result<(), String> {
     let correct = |logits: &Tensor<T>| {
         T::of(logits.argmax().iter().zip(&targets).filter(|(got, want)| got == want).count() as f64)
     };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "written as an integer")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "written as an integer"
+    )]
     let steps = case.number("steps")? as usize;
     let (mut losses, mut corrects) = (Vec::new(), Vec::new());
     let mut checked = 0;
@@ -186,5 +197,9 @@ fn mlp_training<T: Float>(case: &Case) -> Result<(), String> {
         checked += 1;
     }
     let expected = case.outputs.len();
-    if checked == expected { Ok(()) } else { Err(format!("{checked} of {expected} outputs were compared")) }
+    if checked == expected {
+        Ok(())
+    } else {
+        Err(format!("{checked} of {expected} outputs were compared"))
+    }
 }

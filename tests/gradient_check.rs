@@ -1,4 +1,4 @@
-//! The check itself: what it must refuse, and how closely it sees. Page: `book/src/layer_norm.md`.
+//! The check itself: what it must refuse, and how closely it sees. Page: `book/src/tensor.md`.
 
 mod common;
 

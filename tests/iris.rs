@@ -30,15 +30,26 @@ fn a_split_deals_every_flower_once() {
     let (train, test) = iris.split(30, &mut ChaCha8Rng::seed_from_u64(3));
     assert_eq!((train.len(), test.len()), (120, 30));
     assert_eq!((train.features.nrows(), test.features.nrows()), (120, 30));
-    let mut dealt: Vec<String> =
-        train.features.rows().into_iter().chain(test.features.rows()).map(|row| row.to_string()).collect();
-    let mut all: Vec<String> = iris.features.rows().into_iter().map(|row| row.to_string()).collect();
+    let mut dealt: Vec<String> = train
+        .features
+        .rows()
+        .into_iter()
+        .chain(test.features.rows())
+        .map(|row| row.to_string())
+        .collect();
+    let mut all: Vec<String> =
+        iris.features.rows().into_iter().map(|row| row.to_string()).collect();
     dealt.sort();
     all.sort();
     assert_eq!(dealt, all);
     // Each row still has its own class.
     for (row, target) in test.features.rows().into_iter().zip(&test.targets) {
-        let found = iris.features.rows().into_iter().zip(&iris.targets).any(|(r, t)| r == row && t == target);
+        let found = iris
+            .features
+            .rows()
+            .into_iter()
+            .zip(&iris.targets)
+            .any(|(r, t)| r == row && t == target);
         assert!(found);
     }
     assert_eq!(iris.split(30, &mut ChaCha8Rng::seed_from_u64(3)).1, test);
@@ -62,8 +73,9 @@ fn the_standardizer_uses_only_what_it_was_fitted_to() {
 #[test]
 fn linear_gradient_matches_finite_differences() {
     let (x, weight, bias) = (normal(&[2, 3], 1), normal(&[5, 3], 2), normal(&[5], 3));
-    let forward =
-        |[x, weight, bias]: [&Tensor; 3]| Linear { weight: weight.clone(), bias: bias.clone() }.forward(x);
+    let forward = |[x, weight, bias]: [&Tensor; 3]| {
+        Linear { weight: weight.clone(), bias: bias.clone() }.forward(x)
+    };
     gradient_check([&x, &weight, &bias], forward).unwrap();
 }
 
@@ -89,13 +101,15 @@ fn cross_entropy_matches_the_worked_example() {
 
 #[test]
 fn cross_entropy_gradient_matches_finite_differences() {
-    gradient_check([&normal(&[5, 3], 1)], |[logits]| cross_entropy(logits, &[0, 2, 1, 1, 0])).unwrap();
+    gradient_check([&normal(&[5, 3], 1)], |[logits]| cross_entropy(logits, &[0, 2, 1, 1, 0]))
+        .unwrap();
 }
 
 #[test]
 fn cross_entropy_does_not_overflow() {
-    let loss =
-        |logits: [[f32; 2]; 1], target| cross_entropy(&Tensor::new(ndarray::arr2(&logits)), &[target]).item();
+    let loss = |logits: [[f32; 2]; 1], target| {
+        cross_entropy(&Tensor::new(ndarray::arr2(&logits)), &[target]).item()
+    };
     assert_eq!(loss([[1e4, 0.0]], 1), 1e4);
     assert_eq!(loss([[1e4, 0.0]], 0), 0.0);
     assert_eq!(loss([[f32::NEG_INFINITY, 0.0]], 0), f32::INFINITY);
@@ -103,9 +117,13 @@ fn cross_entropy_does_not_overflow() {
 
 #[test]
 fn cross_entropy_refuses_what_does_not_fit() {
-    let refused = |logits: &Tensor, targets: &[usize]| panic_of(|| cross_entropy(logits, targets)).0;
+    let refused =
+        |logits: &Tensor, targets: &[usize]| panic_of(|| cross_entropy(logits, targets)).0;
     let logits = normal(&[2, 3], 1);
-    assert_eq!(refused(&logits, &[0, 3]), "cross_entropy: target 3 of row 1 is no class: expected 0 to 2");
+    assert_eq!(
+        refused(&logits, &[0, 3]),
+        "cross_entropy: target 3 of row 1 is no class: expected 0 to 2"
+    );
     assert_eq!(refused(&logits, &[0]), "cross_entropy: expected 2 targets, one per row, got 1");
     assert_eq!(
         refused(&normal(&[3], 1), &[0]),

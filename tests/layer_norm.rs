@@ -50,7 +50,8 @@ fn each_row_gets_mean_zero_and_biased_variance_one() {
 
 #[test]
 fn gamma_and_beta_become_the_scale_and_the_mean() {
-    let (gamma, beta) = (Tensor::new(Array1::from_elem(7, -1.5)), Tensor::new(Array1::from_elem(7, 0.25)));
+    let (gamma, beta) =
+        (Tensor::new(Array1::from_elem(7, -1.5)), Tensor::new(Array1::from_elem(7, 0.25)));
     let y = layer(&gamma, &beta, 0.0).forward(&normal(&[3, 7], 1));
     for row in y.value().axis_iter(Axis(0)) {
         assert!((row.mean().unwrap() - 0.25).abs() < 1e-14);
@@ -62,11 +63,14 @@ fn gamma_and_beta_become_the_scale_and_the_mean() {
 fn gradient_matches_finite_differences() {
     let x = normal(&[2, 3, 5], 1) * 2.0 + 3.0;
     for (seed, normalized_shape) in [[5].as_slice(), &[3, 5], &[2, 3, 5]].into_iter().enumerate() {
-        let (gamma, beta) =
-            (normal(normalized_shape, 10 + seed as u64), normal(normalized_shape, 20 + seed as u64));
+        let (gamma, beta) = (
+            normal(normalized_shape, 10 + seed as u64),
+            normal(normalized_shape, 20 + seed as u64),
+        );
         for eps in [1e-5, 0.5] {
-            let checked =
-                gradient_check([&x, &gamma, &beta], |[x, gamma, beta]| layer(gamma, beta, eps).forward(x));
+            let checked = gradient_check([&x, &gamma, &beta], |[x, gamma, beta]| {
+                layer(gamma, beta, eps).forward(x)
+            });
             checked.unwrap();
         }
     }
@@ -78,7 +82,8 @@ fn closed_form_matches_composition() {
     for offset in [0.0, 100.0] {
         let x = Tensor::parameter((normal(&[2, 3, 5], 1) + offset).value());
         let (gamma, beta) = (Tensor::parameter(gamma.value()), Tensor::parameter(beta.value()));
-        let (fused, built) = (layer(&gamma, &beta, 1e-5).forward(&x), composed(&x, &gamma, &beta, 1e-5));
+        let (fused, built) =
+            (layer(&gamma, &beta, 1e-5).forward(&x), composed(&x, &gamma, &beta, 1e-5));
         assert_close("y", &fused, &built, 1e-10);
         let (fused, built) = (fused.backward_from(&dy), built.backward_from(&dy));
         for (name, of) in [("dx", &x), ("dgamma", &gamma), ("dbeta", &beta)] {

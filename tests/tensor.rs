@@ -30,8 +30,9 @@ fn gradients_of_the_arithmetic_match_finite_differences() {
 #[test]
 fn gradients_of_broadcast_operands_match_finite_differences() {
     let full = normal(&[2, 3, 5], 1);
-    for (seed, shape) in
-        [[5].as_slice(), &[3, 5], &[3, 1], &[2, 1, 5], &[1, 1, 1], &[1], &[]].into_iter().enumerate()
+    for (seed, shape) in [[5].as_slice(), &[3, 5], &[3, 1], &[2, 1, 5], &[1, 1, 1], &[1], &[]]
+        .into_iter()
+        .enumerate()
     {
         let part = away_from_zero(shape, 10 + seed as u64);
         gradient_check([&full, &part], |[full, part]| full * part).unwrap();
@@ -40,7 +41,8 @@ fn gradients_of_broadcast_operands_match_finite_differences() {
         gradient_check([&part], |[part]| part.broadcast_to(&[2, 3, 5])).unwrap();
     }
     // Both stretch.
-    gradient_check([&normal(&[3, 1], 1), &normal(&[1, 5], 2)], |[column, row]| column * row).unwrap();
+    gradient_check([&normal(&[3, 1], 1), &normal(&[1, 5], 2)], |[column, row]| column * row)
+        .unwrap();
 }
 
 #[test]
@@ -66,7 +68,8 @@ fn gradients_of_reductions_and_rearrangements_match_finite_differences() {
     gradient_check([&x], |[x]| x.reshape(&[5, 6])).unwrap();
     gradient_check([&x], |[x]| x.transpose()).unwrap();
     gradient_check([&normal(&[2, 3], 1), &normal(&[3, 5], 2)], |[a, b]| a.matmul(b)).unwrap();
-    gradient_check([&normal(&[3, 2], 1), &normal(&[3, 5], 2)], |[a, b]| a.transpose().matmul(b)).unwrap();
+    gradient_check([&normal(&[3, 2], 1), &normal(&[3, 5], 2)], |[a, b]| a.transpose().matmul(b))
+        .unwrap();
 }
 
 #[test]
@@ -241,7 +244,10 @@ fn wrong_shapes_are_refused_at_the_line_of_the_caller() {
             "matmul: expected two matrices, [m, k] by [k, n], got [2, 3] by [3]",
         ),
         (panic_of(|| a.reshape(&[7])), "reshape: [2, 3] holds 6 values, [7] would hold 7"),
-        (panic_of(|| a.sum_axis(2)), "sum_axis: axis 2 is out of range for shape [2, 3]: expected -2 to 1"),
+        (
+            panic_of(|| a.sum_axis(2)),
+            "sum_axis: axis 2 is out of range for shape [2, 3]: expected -2 to 1",
+        ),
         (
             panic_of(|| a.mean_axis(-3)),
             "mean_axis: axis -3 is out of range for shape [2, 3]: expected -2 to 1",
@@ -251,7 +257,10 @@ fn wrong_shapes_are_refused_at_the_line_of_the_caller() {
             "transpose: axis -2 is out of range for shape [3]: expected -1 to 0",
         ),
         (panic_of(|| a.item()), "item: expected a tensor with one value, got shape [2, 3]"),
-        (panic_of(|| Tensor::new(array![[1.0, f64::NAN]]).argmax()), "argmax: row 0 holds NaN at position 1"),
+        (
+            panic_of(|| Tensor::new(array![[1.0, f64::NAN]]).argmax()),
+            "argmax: row 0 holds NaN at position 1",
+        ),
         (
             panic_of(|| Tensor::parameter(a.value()).backward()),
             "backward: expected a tensor with one value, got shape [2, 3]: reduce it with sum() or mean(), or give its gradient to backward_from()",

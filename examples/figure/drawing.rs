@@ -100,7 +100,8 @@ pub fn svg(
     writeln!(svg, "<desc id=\"{stem}-desc\">{}</desc>", escape(&words.description))?;
     // The font is the page's, and what only repeats the default is left out.
     let mut content = content.to_owned();
-    for attribute in [" font-family=\"sans-serif\"", " opacity=\"1\"", " stroke=\"none\" stroke-width=\"1\""]
+    for attribute in
+        [" font-family=\"sans-serif\"", " opacity=\"1\"", " stroke=\"none\" stroke-width=\"1\""]
     {
         content = content.replace(attribute, "");
     }
@@ -139,7 +140,11 @@ pub fn line(colour: impl Color, pixels: f64) -> ShapeStyle {
 
 /// The heading of the part of a figure that begins `top` pixels from its upper edge.
 pub fn title(figure: &Area, heading: &str, top: f64) -> Result<()> {
-    figure.draw(&Text::new(heading.to_owned(), (px(6.0), px(top + 20.0)), text(INK, HPos::Left)))?;
+    figure.draw(&Text::new(
+        heading.to_owned(),
+        (px(6.0), px(top + 20.0)),
+        text(INK, HPos::Left),
+    ))?;
     Ok(())
 }
 
@@ -171,7 +176,8 @@ impl<'a> Panel<'a> {
     pub fn new(figure: &Area<'a>, frame: &Frame, x: &Axis, y: &Axis) -> Result<Self> {
         let corner = (px(frame.left), px(frame.top));
         let area = figure.clone().shrink(corner, (px(frame.width), px(frame.height)));
-        let chart = ChartBuilder::on(&area).build_cartesian_2d(x.ends.0..x.ends.1, y.ends.0..y.ends.1)?;
+        let chart =
+            ChartBuilder::on(&area).build_cartesian_2d(x.ends.0..x.ends.1, y.ends.0..y.ends.1)?;
         let panel = Self { chart, figure: figure.clone() };
         for (value, label) in &x.ticks {
             if x.grid {

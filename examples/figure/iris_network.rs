@@ -74,7 +74,10 @@ impl Network for TensorNetwork {
 
     fn parameters_mut(&mut self) -> Vec<&mut Tensor> {
         let Self { w1, b1, norm, w2, b2 } = self;
-        [w1, b1, w2, b2].into_iter().chain(norm.iter_mut().flat_map(LayerNorm::parameters_mut)).collect()
+        [w1, b1, w2, b2]
+            .into_iter()
+            .chain(norm.iter_mut().flat_map(LayerNorm::parameters_mut))
+            .collect()
     }
 }
 
@@ -120,7 +123,8 @@ pub struct Score {
 
 impl Score {
     pub fn new(logits: &Tensor, loss: &Tensor, species: &[usize]) -> Self {
-        let right = logits.argmax().iter().zip(species).filter(|(guess, species)| guess == species).count();
+        let right =
+            logits.argmax().iter().zip(species).filter(|(guess, species)| guess == species).count();
         Self { loss: loss.item(), right, of: species.len() }
     }
 

@@ -60,7 +60,8 @@ impl<Row: Serialize + DeserializeOwned> Figure<Row> {
 
         let csv = if arguments.redraw {
             let committed = book.join(&csv_name);
-            fs::read_to_string(&committed).map_err(|error| format!("{}: {error}", committed.display()))?
+            fs::read_to_string(&committed)
+                .map_err(|error| format!("{}: {error}", committed.display()))?
         } else {
             let csv = self.csv(&(self.measure)())?;
             replace(&out.join(csv_name), &csv)?;
@@ -114,7 +115,9 @@ impl Arguments {
                 "--out" => {
                     arguments.out = Some(words.next().ok_or("--out needs a directory")?.into());
                 }
-                _ => return Err(format!("unknown argument {word}: expected --redraw or --out DIR")),
+                _ => {
+                    return Err(format!("unknown argument {word}: expected --redraw or --out DIR"));
+                }
             }
         }
         Ok(arguments)

@@ -9,8 +9,8 @@ type Row = (f64, f64, f64, f64, String);
 
 /// 150 iris flowers: four lengths in cm, and which of three species, 50 of each.
 ///
-/// These are the values of Fisher's paper. The widely copied UCI file differs from it in two flowers, the 35th and the
-/// 38th.
+/// These are the values of Fisher's paper. The widely copied UCI file differs from it in two
+/// flowers, the 35th and the 38th.
 ///
 /// ```
 /// use evenkeel::datasets;
@@ -22,8 +22,8 @@ type Row = (f64, f64, f64, f64, String);
 /// assert_eq!(iris.class_names[iris.targets[149]], "virginica");
 /// ```
 ///
-/// R. A. Fisher, *The use of multiple measurements in taxonomic problems*, Annals of Eugenics 7 (1936) 179–188.
-/// Page: `book/src/iris.md`.
+/// R. A. Fisher, *The use of multiple measurements in taxonomic problems*, Annals of Eugenics 7
+/// (1936) 179–188. Page: `book/src/iris.md`.
 #[must_use]
 pub fn iris() -> Dataset {
     let class_names = vec!["setosa", "versicolor", "virginica"];
@@ -40,7 +40,12 @@ pub fn iris() -> Dataset {
     Dataset {
         features: Array2::from_shape_vec((targets.len(), 4), features).expect("four numbers a row"),
         targets,
-        feature_names: vec!["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"],
+        feature_names: vec![
+            "sepal length (cm)",
+            "sepal width (cm)",
+            "petal length (cm)",
+            "petal width (cm)",
+        ],
         class_names,
     }
 }

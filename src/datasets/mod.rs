@@ -52,7 +52,11 @@ impl Dataset {
     #[must_use]
     #[track_caller]
     pub fn split(&self, test_len: usize, rng: &mut impl Rng) -> (Self, Self) {
-        assert!(test_len <= self.len(), "split: expected at most {} test rows, got {test_len}", self.len());
+        assert!(
+            test_len <= self.len(),
+            "split: expected at most {} test rows, got {test_len}",
+            self.len()
+        );
         let mut order: Vec<usize> = (0..self.len()).collect();
         order.shuffle(rng);
         let (test, train) = order.split_at(test_len);
@@ -68,8 +72,8 @@ impl Dataset {
     }
 }
 
-/// Shifts and scales each feature to mean 0 and standard deviation 1 *on the data it was fitted to*: fit it to the
-/// training rows and apply it to both, or the test rows leak into the training.
+/// Shifts and scales each feature to mean 0 and standard deviation 1 *on the data it was fitted
+/// to*: fit it to the training rows and apply it to both, or the test rows leak into the training.
 ///
 /// ```
 /// use evenkeel::datasets::{self, Standardizer};
@@ -86,8 +90,8 @@ pub struct Standardizer {
 }
 
 impl Standardizer {
-    /// Measures mean and (biased) standard deviation of each column. A constant column gets the standard deviation 1,
-    /// so that it becomes 0 and not 0/0.
+    /// Measures mean and (biased) standard deviation of each column. A constant column gets the
+    /// standard deviation 1, so that it becomes 0 and not 0/0.
     ///
     /// # Panics
     /// If there are no rows.

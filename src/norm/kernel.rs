@@ -1,8 +1,9 @@
-//! The hot loops of the normalization layers: plain slices in, plain slices out. Page: `book/src/layer_norm.md`.
+//! The hot loops, plain slices in and plain slices out. Page: `book/src/layer_norm.md`.
 //!
-//! Sums run in `f64` whatever the element type, and the statistics of a row stay in `f64`. For `f32` that is what keeps
-//! the digits of rows that lie far from zero: with 768 numbers from N(1e4, 1), storing the mean as an `f32` alone moves
-//! x̂ by up to 5e-4, because the numbers around 1e4 that an `f32` can hold are 0.001 apart.
+//! Sums run in `f64` whatever the element type, and the statistics of a row stay in `f64`. For
+//! `f32` that is what keeps the digits of rows that lie far from zero: with 768 numbers from N(1e4,
+//! 1), storing the mean as an `f32` alone moves x̂ by up to 5e-4, because the numbers around 1e4
+//! that an `f32` can hold are 0.001 apart.
 
 use crate::Float;
 
@@ -18,8 +19,8 @@ pub(crate) struct RowStatistics {
 /// Mean and 1/√(var + eps) of a row, with the biased variance (divided by n).
 fn statistics<T: Float>(row: &[T], eps: f64) -> RowStatistics {
     let n = row.len() as f64;
-    // Measured from the first number, a row of equal numbers is a row of exact zeros, and a row far from the origin
-    // loses none of its digits to its offset.
+    // Measured from the first number, a row of equal numbers is a row of exact zeros, and a row far
+    // from the origin loses none of its digits to its offset.
     let origin = row[0].wide();
     let shift = row.iter().map(|x| x.wide() - origin).sum::<f64>() / n;
     let mean = origin + shift;
@@ -64,7 +65,9 @@ pub(crate) fn layer_norm_backward<T: Float>(
     let mut dx = Vec::with_capacity(x.len()); // (rows, features)
     let mut dgamma = vec![0.0; features]; // (features)
     let mut dbeta = vec![0.0; features]; // (features)
-    for ((dy, x), row) in dy.chunks_exact(features.max(1)).zip(x.chunks_exact(features.max(1))).zip(rows) {
+    for ((dy, x), row) in
+        dy.chunks_exact(features.max(1)).zip(x.chunks_exact(features.max(1))).zip(rows)
+    {
         let x_hat = |x: &T| (x.wide() - row.mean) * row.rstd;
         let (mut mean_g, mut mean_g_x_hat) = (0.0, 0.0);
         for j in 0..features {

@@ -1,4 +1,4 @@
-//! [`LayerNorm`]: each row to mean 0 and variance 1, then scaled and shifted per feature. Page: `book/src/layer_norm.md`.
+//! [`LayerNorm`]: each row to mean 0 and variance 1. Page: `book/src/layer_norm.md`.
 
 use ndarray::{ArrayD, IntoDimension, IxDyn};
 
@@ -12,8 +12,9 @@ use crate::{Float, Tensor, shape};
 /// x̂ = (x - μ) / √(σ² + eps)        y = γ·x̂ + β
 /// ```
 ///
-/// where `μ` and `σ²` are the mean and the biased variance (divided by n) of one row, and γ and β are learned and have
-/// the shape `normalized_shape`. A row is everything in the last axes, as many as `normalized_shape` has.
+/// where `μ` and `σ²` are the mean and the biased variance (divided by n) of one row, and γ and β
+/// are learned and have the shape `normalized_shape`. A row is everything in the last axes, as many
+/// as `normalized_shape` has.
 ///
 /// # Shapes
 /// input `[.., *normalized_shape]`, output the same; γ, β: `normalized_shape`.
@@ -37,11 +38,12 @@ use crate::{Float, Tensor, shape};
 /// ```
 ///
 /// # Numerics
-/// Sums and statistics are `f64` inside, also for `f32` tensors. A row of equal numbers gives exactly β (with `eps`
-/// above 0; with `eps` 0 it is 0/0, NaN). NaN or an infinity anywhere in a row makes that row NaN, and no other.
+/// Sums and statistics are `f64` inside, also for `f32` tensors. A row of equal numbers gives
+/// exactly β (with `eps` above 0; with `eps` 0 it is 0/0, NaN). NaN or an infinity anywhere in a
+/// row makes that row NaN, and no other.
 ///
-/// *Differs from PyTorch in*: without affine parameters, γ and β are constants here, not absent; a negative `eps` is
-/// refused.
+/// *Differs from PyTorch in*: without affine parameters, γ and β are constants here, not absent; a
+/// negative `eps` is refused.
 ///
 /// Paper: Ba, Kiros, Hinton, *Layer Normalization*, 2016 (arXiv 1607.06450), equations 3 and 4.
 /// Page: `book/src/layer_norm.md`.
@@ -56,8 +58,8 @@ pub struct LayerNorm<T: Float = f64> {
 }
 
 impl<T: Float> LayerNorm<T> {
-    /// A layer that normalizes over the last axes, whose lengths are `normalized_shape`: a number for one axis, an
-    /// array or a tuple for several.
+    /// A layer that normalizes over the last axes, whose lengths are `normalized_shape`: a number
+    /// for one axis, an array or a tuple for several.
     ///
     /// ```
     /// use evenkeel::LayerNorm;
@@ -92,12 +94,16 @@ impl<T: Float> LayerNorm<T> {
     #[must_use]
     #[track_caller]
     pub fn with_eps(mut self, eps: f64) -> Self {
-        assert!(eps >= 0.0 && eps.is_finite(), "LayerNorm: expected a finite eps of at least 0, got {eps}");
+        assert!(
+            eps >= 0.0 && eps.is_finite(),
+            "LayerNorm: expected a finite eps of at least 0, got {eps}"
+        );
         self.eps = eps;
         self
     }
 
-    /// With `false`, β is a constant zero: nothing is added and nothing trained. The default is `true`.
+    /// With `false`, β is a constant zero: nothing is added and nothing trained. The default is
+    /// `true`.
     ///
     /// ```
     /// use evenkeel::LayerNorm;
@@ -110,7 +116,8 @@ impl<T: Float> LayerNorm<T> {
         self
     }
 
-    /// With `false`, γ is a constant one and β a constant zero: the layer only normalizes. The default is `true`.
+    /// With `false`, γ is a constant one and β a constant zero: the layer only normalizes. The
+    /// default is `true`.
     ///
     /// ```
     /// use evenkeel::LayerNorm;
@@ -123,11 +130,11 @@ impl<T: Float> LayerNorm<T> {
         self.with_bias(affine)
     }
 
-    // ANCHOR: forward
     /// The normalized input, in the input's shape.
     ///
     /// # Panics
     /// If the last axes of `x` are not `normalized_shape`, or γ or β were given another shape.
+    // ANCHOR: forward
     #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor<T>) -> Tensor<T> {
@@ -161,7 +168,10 @@ impl<T: Float> LayerNorm<T> {
     /// What is trained, γ before β, for an optimiser's `step`.
     #[must_use]
     pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
-        [&mut self.gamma, &mut self.beta].into_iter().filter(|tensor| tensor.is_parameter()).collect()
+        [&mut self.gamma, &mut self.beta]
+            .into_iter()
+            .filter(|tensor| tensor.is_parameter())
+            .collect()
     }
 }
 
@@ -170,5 +180,6 @@ fn constant_or_parameter<T: Float>(array: ArrayD<T>, trained: bool) -> Tensor<T>
 }
 
 fn array<T: Float>(shape: &[usize], values: Vec<T>) -> Value<T> {
-    Value::from_shape_vec(IxDyn(shape), values).expect("the kernel returns as many values as the shape holds")
+    Value::from_shape_vec(IxDyn(shape), values)
+        .expect("the kernel returns as many values as the shape holds")
 }

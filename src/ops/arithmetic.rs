@@ -1,4 +1,6 @@
-//! `+ - * /` and negation. Two tensors are first broadcast to their common shape; a scalar goes right in. Page: `book/src/tensor.md`.
+//! `+ - * /` and negation. Page: `book/src/tensor.md`.
+//!
+//! Two tensors are first broadcast to their common shape; a scalar goes right in.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -35,7 +37,9 @@ fn mul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
 fn sub<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (a, b) = together("sub", a, b);
     let y = &a.value - &b.value;
-    record(y, [&a, &b], |dy, [da, db]| [da.then(|| dy.clone()), db.then(|| dy.map(|&d| -d).into_shared())])
+    record(y, [&a, &b], |dy, [da, db]| {
+        [da.then(|| dy.clone()), db.then(|| dy.map(|&d| -d).into_shared())]
+    })
 }
 
 #[track_caller]
@@ -68,7 +72,8 @@ fn scalar_over<T: Float>(scalar: T, a: &Tensor<T>) -> Tensor<T> {
     })
 }
 
-/// The operator for every mix of owned and borrowed tensors, and for a scalar of the tensor's type on the right.
+/// The operator for every mix of owned and borrowed tensors, and for a scalar of the tensor's type
+/// on the right.
 macro_rules! operator {
     ($trait:ident, $method:ident, $op:path, |$a:ident, $scalar:ident| $with_scalar:expr) => {
         operator!(@pair $trait, $method, $op, &Tensor<T>, &Tensor<T>, |a, b| (a, b));
@@ -122,7 +127,8 @@ impl<T: Float> Neg for Tensor<T> {
     }
 }
 
-/// A scalar on the left. Rust allows these only for concrete types, so they are written for `f32` and `f64`.
+/// A scalar on the left. Rust allows these only for concrete types, so they are written for `f32`
+/// and `f64`.
 macro_rules! scalar_on_the_left {
     ($($scalar:ty, $tensor:ty);*) => {$(
         impl Add<$tensor> for $scalar {

@@ -1,4 +1,4 @@
-//! Stretching an array to a larger shape, and its gradient: the sum over what was stretched. Page: `book/src/tensor.md`.
+//! Stretching an array to a larger shape. Page: `book/src/tensor.md`.
 
 use ndarray::{ArrayD, Axis};
 
@@ -7,10 +7,11 @@ use crate::tensor::standard;
 use crate::{Float, Tensor, shape};
 
 impl<T: Float> Tensor<T> {
-    /// This tensor repeated until it has the given shape, by NumPy's rules: aligned at the last axis, axes of length 1
-    /// stretch, missing leading axes are added.
+    /// This tensor repeated until it has the given shape, by NumPy's rules: aligned at the last
+    /// axis, axes of length 1 stretch, missing leading axes are added.
     ///
-    /// Its gradient is the sum over the stretched axes, since each number was used once in every copy.
+    /// Its gradient is the sum over the stretched axes, since each number was used once in every
+    /// copy.
     ///
     /// ```
     /// use evenkeel::Tensor;

@@ -30,7 +30,8 @@ impl<T: Float> Tensor<T> {
         record(y, [self], move |dy, _| [Some((dy / &xv).into_shared())])
     }
 
-    /// The square root; NaN below 0. Derivative: `1/(2√x)`, infinite at 0: add `eps` under the root.
+    /// The square root; NaN below 0. Derivative: `1/(2√x)`, infinite at 0: add `eps` under the
+    /// root.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -58,7 +59,8 @@ impl<T: Float> Tensor<T> {
         record(y, [self], move |dy, _| [Some((dy * &xv.map(|&x| two * x)).into_shared())])
     }
 
-    /// `max(x, 0)`: lets positive numbers through. Derivative: 1 where `x > 0`, else 0, at 0 too. NaN stays NaN.
+    /// `max(x, 0)`: lets positive numbers through. Derivative: 1 where `x > 0`, else 0, at 0 too.
+    /// NaN stays NaN.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;

@@ -6,7 +6,6 @@ use crate::autograd::{Value, record};
 use crate::tensor::standard;
 use crate::{Float, Tensor, shape};
 
-// ANCHOR: matmul
 impl<T: Float> Tensor<T> {
     /// The matrix product: `[m, k]` by `[k, n]` gives `[m, n]`.
     ///
@@ -23,6 +22,7 @@ impl<T: Float> Tensor<T> {
     /// If either is not a matrix, or the inner lengths differ.
     ///
     /// *PyTorch*: `a @ b`.
+    // ANCHOR: matmul
     #[must_use]
     #[track_caller]
     pub fn matmul(&self, other: &Self) -> Self {
@@ -31,8 +31,9 @@ impl<T: Float> Tensor<T> {
         let y = matrix(&a).dot(&matrix(&b)).into_dyn();
         record(y, [self, other], move |dy, [da, db]| {
             [
-                da.then(|| standard(matrix(dy).dot(&matrix(&b).t()).into_dyn())), // da = dy · bᵀ  (m, k)
-                db.then(|| standard(matrix(&a).t().dot(&matrix(dy)).into_dyn())), // db = aᵀ · dy  (k, n)
+                // da = dy · bᵀ  (m, k), db = aᵀ · dy  (k, n)
+                da.then(|| standard(matrix(dy).dot(&matrix(&b).t()).into_dyn())),
+                db.then(|| standard(matrix(&a).t().dot(&matrix(dy)).into_dyn())),
             ]
         })
     }

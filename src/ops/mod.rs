@@ -1,4 +1,6 @@
-//! The operations, one function each: shape check, forward, pullback, in this order. Page: `book/src/tensor.md`.
+//! The operations, one function each. Page: `book/src/tensor.md`.
+//!
+//! Each is a shape check, the forward pass and the pullback, in this order.
 //!
 //! | file | operations |
 //! | --- | --- |

@@ -30,8 +30,8 @@ impl<T: Float> Tensor<T> {
         self.sum() / T::of(self.value.len() as f64)
     }
 
-    /// The sum along one axis, which stays with length 1, so that the result broadcasts against what was summed.
-    /// Negative axes count from the end.
+    /// The sum along one axis, which stays with length 1, so that the result broadcasts against
+    /// what was summed. Negative axes count from the end.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -51,7 +51,8 @@ impl<T: Float> Tensor<T> {
         let y = self.value.sum_axis(axis).insert_axis(axis);
         let shape = self.value.raw_dim();
         record(y, [self], move |dy, _| {
-            let dx: ArrayD<T> = dy.broadcast(shape.clone()).expect("the axis has length 1").to_owned();
+            let dx: ArrayD<T> =
+                dy.broadcast(shape.clone()).expect("the axis has length 1").to_owned();
             [Some(dx.into_shared())]
         })
     }
@@ -76,8 +77,8 @@ impl<T: Float> Tensor<T> {
         self.sum_axis(axis) / T::of(length as f64)
     }
 
-    /// For each row along the last axis, the index of its largest number: the predicted class, if the rows are logits.
-    /// The first one where several are largest.
+    /// For each row along the last axis, the index of its largest number: the predicted class, if
+    /// the rows are logits. The first one where several are largest.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -90,7 +91,11 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     pub fn argmax(&self) -> Vec<usize> {
         let length = self.shape()[shape::axis("argmax", -1, self.shape())];
-        assert!(length > 0, "argmax: expected rows of at least one number, got shape {:?}", self.shape());
+        assert!(
+            length > 0,
+            "argmax: expected rows of at least one number, got shape {:?}",
+            self.shape()
+        );
         let mut indices = Vec::with_capacity(self.value.len() / length);
         for (row, numbers) in self.as_slice().chunks_exact(length).enumerate() {
             let mut largest = 0;

@@ -7,7 +7,8 @@ use crate::tensor::standard;
 use crate::{Float, Tensor, shape};
 
 impl<T: Float> Tensor<T> {
-    /// The same numbers, in the same row-major order, in another shape. Gradient: `dy` in the old shape.
+    /// The same numbers, in the same row-major order, in another shape. Gradient: `dy` in the old
+    /// shape.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -26,7 +27,8 @@ impl<T: Float> Tensor<T> {
         record(y, [self], move |dy, _| [Some(reshaped(dy, &own))])
     }
 
-    /// Rows and columns exchanged: the last two axes swapped. Gradient: `dy` with the same two swapped back.
+    /// Rows and columns exchanged: the last two axes swapped. Gradient: `dy` with the same two
+    /// swapped back.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;

@@ -37,8 +37,10 @@ struct File {
 
 /// All cases of one file.
 pub fn read(path: &Path) -> Result<Vec<Case>, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let file: File = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let file: File =
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(file.cases)
 }
 
@@ -51,13 +53,17 @@ impl Array {
             other => panic!("{}: expected a number, got {other}", self.name),
         };
         let numbers = self.data.iter().map(number).collect();
-        ArrayD::from_shape_vec(IxDyn(&self.shape), numbers).expect("as many numbers as the shape holds")
+        ArrayD::from_shape_vec(IxDyn(&self.shape), numbers)
+            .expect("as many numbers as the shape holds")
     }
 }
 
 impl Case {
     fn find<'a>(&self, arrays: &'a [Array], name: &str) -> Result<&'a Array, String> {
-        arrays.iter().find(|array| array.name == name).ok_or_else(|| format!("the case has no `{name}`"))
+        arrays
+            .iter()
+            .find(|array| array.name == name)
+            .ok_or_else(|| format!("the case has no `{name}`"))
     }
 
     /// The input `name` as a parameter, so that its gradient can be asked for.
@@ -93,7 +99,10 @@ impl Case {
     }
 
     pub fn word(&self, attribute: &str) -> Result<&str, String> {
-        self.attributes.get(attribute).and_then(Value::as_str).ok_or_else(|| format!("no word `{attribute}`"))
+        self.attributes
+            .get(attribute)
+            .and_then(Value::as_str)
+            .ok_or_else(|| format!("no word `{attribute}`"))
     }
 
     /// The names of the outputs to compare.

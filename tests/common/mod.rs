@@ -21,11 +21,19 @@ pub fn normal(shape: &[usize], seed: u64) -> Tensor {
 
 /// Whether `|got - want| <= tolerance · max(1, largest |want|)` holds everywhere, as `tests/golden/README.md` says it.
 /// The shape is compared first; NaN is close only to NaN; the message names the worst place.
-pub fn close(what: &str, got: &ArrayD<f64>, want: &ArrayD<f64>, tolerance: f64) -> Result<(), String> {
+pub fn close(
+    what: &str,
+    got: &ArrayD<f64>,
+    want: &ArrayD<f64>,
+    tolerance: f64,
+) -> Result<(), String> {
     if got.shape() != want.shape() {
         return Err(format!("{what}: expected shape {:?}, got {:?}", want.shape(), got.shape()));
     }
-    let size = want.iter().filter(|want| want.is_finite()).fold(1.0, |size: f64, want| size.max(want.abs()));
+    let size = want
+        .iter()
+        .filter(|want| want.is_finite())
+        .fold(1.0, |size: f64, want| size.max(want.abs()));
     let error = |got: f64, want: f64| {
         if got == want || (got.is_nan() && want.is_nan()) {
             0.0
@@ -50,7 +58,8 @@ pub fn close(what: &str, got: &ArrayD<f64>, want: &ArrayD<f64>, tolerance: f64) 
 /// Panics unless [`close`].
 #[track_caller]
 pub fn assert_close(what: &str, got: &Tensor, want: &Tensor, tolerance: f64) {
-    if let Err(message) = close(what, &got.value().to_owned(), &want.value().to_owned(), tolerance) {
+    if let Err(message) = close(what, &got.value().to_owned(), &want.value().to_owned(), tolerance)
+    {
         panic!("{message}");
     }
 }

@@ -46,13 +46,20 @@ pub fn run(root: &Path, source: &Source, book: &Book) -> Result<(), Failed> {
     for (name, _) in std::env::vars_os() {
         // `cargo run` sets these for this very command; the crate under test must not see them.
         let own = name.to_string_lossy();
-        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| own.starts_with(start)) {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
+            .iter()
+            .any(|start| own.starts_with(start))
+        {
             command.env_remove(&name);
         }
     }
     let broken = |error: io::Error| Failed::Cargo(format!("cannot be run: {error}"));
-    let mut cargo =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(broken)?;
+    let mut cargo = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(broken)?;
     let errors = cargo.stderr.take().map(|pipe| std::thread::spawn(move || echo(pipe)));
     let output = cargo.stdout.take().map(echo).unwrap_or_default();
     let errors = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
@@ -72,7 +79,12 @@ fn echo(pipe: impl Read) -> String {
     kept
 }
 
-fn verdict(success: bool, expected: &[(String, usize)], output: &str, errors: &str) -> Result<(), Failed> {
+fn verdict(
+    success: bool,
+    expected: &[(String, usize)],
+    output: &str,
+    errors: &str,
+) -> Result<(), Failed> {
     let failures = failures(output);
     if !failures.is_empty() {
         let list = failures.into_iter().map(|((file, line), why)| Problem {
@@ -91,11 +103,14 @@ fn verdict(success: bool, expected: &[(String, usize)], output: &str, errors: &s
         let place = place.map(|place| format!(" at {place}")).unwrap_or_default();
         return Err(Failed::Cargo(format!("failed before a block ran: {}{place}", said[at])));
     }
-    let ran: BTreeSet<_> = output.lines().filter_map(|line| test_name(line.strip_prefix("test ")?)).collect();
+    let ran: BTreeSet<_> =
+        output.lines().filter_map(|line| test_name(line.strip_prefix("test ")?)).collect();
     let silent = expected.iter().filter(|block| !ran.contains(block)).map(|(file, line)| Problem {
         file: file.clone(),
         line: *line,
-        what: "this block was not run: expected its page among the modules of src/book.rs, got none".into(),
+        what:
+            "this block was not run: expected its page among the modules of src/book.rs, got none"
+                .into(),
     });
     Problems::refuse(silent.collect()).map_err(Failed::Blocks)
 }
@@ -110,7 +125,9 @@ fn failures(output: &str) -> BTreeMap<(String, usize), String> {
         }
     };
     for line in output.lines() {
-        if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
+        if let Some(name) =
+            line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"))
+        {
             close(&mut section);
             section = test_name(name).map(|block| (block, Vec::new()));
         } else if line == "failures:" || line.starts_with("test result:") {
@@ -152,7 +169,9 @@ fn reason(lines: &[&str]) -> String {
             .iter()
             .map(|line| line.trim())
             .take_while(|line| {
-                !line.is_empty() && !line.starts_with("note:") && !line.starts_with("stack backtrace")
+                !line.is_empty()
+                    && !line.starts_with("note:")
+                    && !line.starts_with("stack backtrace")
             })
             .take(4)
             .collect::<Vec<_>>()
@@ -198,8 +217,10 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
 ";
 
     fn said(success: bool, expected: &[(&str, usize)], output: &str, errors: &str) -> String {
-        let expected: Vec<_> = expected.iter().map(|(file, line)| ((*file).to_owned(), *line)).collect();
-        verdict(success, &expected, output, errors).map_or_else(|why| why.to_string(), |()| String::new())
+        let expected: Vec<_> =
+            expected.iter().map(|(file, line)| ((*file).to_owned(), *line)).collect();
+        verdict(success, &expected, output, errors)
+            .map_or_else(|why| why.to_string(), |()| String::new())
     }
 
     #[test]
@@ -230,7 +251,8 @@ failures:
 
     #[test]
     fn a_crate_that_does_not_compile_says_so() {
-        let errors = "   Compiling evenkeel\nerror[E0308]: mismatched types\n --> src/lib.rs:7:24\n";
+        let errors =
+            "   Compiling evenkeel\nerror[E0308]: mismatched types\n --> src/lib.rs:7:24\n";
         assert_eq!(
             said(false, &[("book/src/iris.md", 7)], "", errors),
             "cargo test --doc --package evenkeel: failed before a block ran: error[E0308]: mismatched types at src/lib.rs:7:24"

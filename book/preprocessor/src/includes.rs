@@ -47,7 +47,8 @@ pub fn find(text: &str) -> Vec<Helper<'_>> {
 impl Helper<'_> {
     /// Whether this is `{{#include file:anchor}}`.
     pub fn is_anchored_include(&self) -> bool {
-        self.kind == "include" && self.argument.split_once(':').is_some_and(|(_, anchor)| is_name(anchor))
+        self.kind == "include"
+            && self.argument.split_once(':').is_some_and(|(_, anchor)| is_name(anchor))
     }
 
     /// What is wrong with it, for a page that stands in `dir`.
@@ -101,13 +102,16 @@ fn anchor_problem(file: &str, anchor: &str, text: &str) -> Option<String> {
     };
     let mut lines = text.lines().skip_while(|line| !named(line, "ANCHOR:"));
     if lines.next().is_none() {
-        return Some(format!("include of {file}: expected a line `ANCHOR: {anchor}` in it, got none"));
+        return Some(format!(
+            "include of {file}: expected a line `ANCHOR: {anchor}` in it, got none"
+        ));
     }
     let mut held = 0;
     for line in lines {
         if named(line, "ANCHOR_END:") {
-            return (held == 0)
-                .then(|| format!("include of {file}: expected lines in anchor {anchor}, got none"));
+            return (held == 0).then(|| {
+                format!("include of {file}: expected lines in anchor {anchor}, got none")
+            });
         }
         held += usize::from(!line.trim().is_empty());
     }
@@ -117,7 +121,10 @@ fn anchor_problem(file: &str, anchor: &str, text: &str) -> Option<String> {
 /// A blank line would end the HTML block that the picture stands in, and Markdown would read the rest of it.
 fn svg_problem(file: &str, text: &str) -> Option<String> {
     if !text.starts_with("<svg") {
-        return Some(format!("include of {file}: expected it to start with <svg, got {}", one_line(text)));
+        return Some(format!(
+            "include of {file}: expected it to start with <svg, got {}",
+            one_line(text)
+        ));
     }
     let blank = text.trim_end().lines().position(|line| line.trim().is_empty())?;
     Some(format!(

@@ -108,7 +108,8 @@ pub fn transform(source: &Source, book: &mut Book) -> std::result::Result<(), Pr
         problems.push(summary::no_pages(source));
     }
     book.for_each_chapter_mut(|chapter| {
-        let (Some(path), Some(label)) = (chapter.source_path.clone(), source.label_of(chapter)) else {
+        let (Some(path), Some(label)) = (chapter.source_path.clone(), source.label_of(chapter))
+        else {
             return;
         };
         let dir = source.dir.join(path).parent().map(Path::to_path_buf).unwrap_or_default();
@@ -131,7 +132,9 @@ impl Preprocessor for EvenKeel {
         if context.renderer == "test" {
             transform(&source, &mut book.clone())?;
             doctests::run(&context.root, &source, &book).map_err(Error::new)?;
-            book.for_each_chapter_mut(|chapter| chapter.content = page::ignore_rust(&chapter.content));
+            book.for_each_chapter_mut(|chapter| {
+                chapter.content = page::ignore_rust(&chapter.content)
+            });
         } else {
             transform(&source, &mut book)?;
         }

@@ -22,15 +22,17 @@ pub fn render(tex: &str, style: Style) -> Result<String, Refused> {
         Style::Inline => MathDisplay::Inline,
         Style::Display => MathDisplay::Block,
     };
-    let converter = LatexToMathML::new(MathCoreConfig::default()).expect("no macros, so none that fail");
+    let converter =
+        LatexToMathML::new(MathCoreConfig::default()).expect("no macros, so none that fail");
     if tex.trim().is_empty() {
         return Err(Refused { line: 0, reason: "it is empty".into() });
     }
     match converter.convert_with_local_state(tex, display) {
         // Chromium draws no `menclose`: the strike would be missing, and the formula would say something else.
-        Ok(result) if result.mathml.contains("<menclose") => {
-            Err(Refused { line: 0, reason: "it strikes something out, which not every browser draws".into() })
-        }
+        Ok(result) if result.mathml.contains("<menclose") => Err(Refused {
+            line: 0,
+            reason: "it strikes something out, which not every browser draws".into(),
+        }),
         Ok(result) => {
             let mathml = hide_from_markdown(&lines_over_and_under(&result.mathml));
             Ok(match style {
@@ -42,7 +44,10 @@ pub fn render(tex: &str, style: Style) -> Result<String, Refused> {
         Err(error) => {
             let before = tex.get(..error.0.start.min(tex.trim_end().len())).unwrap_or(tex);
             let reason = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-            Err(Refused { line: before.matches('\n').count(), reason: reason.trim_end_matches('.').into() })
+            Err(Refused {
+                line: before.matches('\n').count(),
+                reason: reason.trim_end_matches('.').into(),
+            })
         }
     }
 }
@@ -98,19 +103,28 @@ mod tests {
     #[test]
     fn a_display_formula_is_a_block_that_can_scroll() {
         let mathml = render("y = x", Style::Display).unwrap();
-        assert!(mathml.starts_with(r#"<span class="math-display"><math display="block">"#), "{mathml}");
+        assert!(
+            mathml.starts_with(r#"<span class="math-display"><math display="block">"#),
+            "{mathml}"
+        );
         assert!(!mathml.contains('\n'));
     }
 
     #[test]
     fn text_that_markdown_would_read_is_written_as_references() {
         let mathml = render(r"a * b_i | c \| d [e] `", Style::Inline).unwrap();
-        let text: String =
-            mathml.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text).collect();
+        let text: String = mathml
+            .split('<')
+            .filter_map(|part| part.split_once('>'))
+            .map(|(_, text)| text)
+            .collect();
         for c in ['*', '_', '|', '[', ']', '`', '\\'] {
             assert!(!text.contains(c), "{c} is left in {text}");
         }
-        assert!(mathml.contains("&#91;") && mathml.contains("&#42;") | mathml.contains('∗'), "{mathml}");
+        assert!(
+            mathml.contains("&#91;") && mathml.contains("&#42;") | mathml.contains('∗'),
+            "{mathml}"
+        );
     }
 
     #[test]
@@ -151,7 +165,11 @@ mod tests {
             r"\bar{x}\, \tilde y\, \mathbf{W}^\top\, \mathcal{L}\, \dot{x}\, \nabla_\theta",
         ] {
             for style in [Style::Inline, Style::Display] {
-                assert!(render(tex, style).is_ok(), "{tex}: {}", render(tex, style).unwrap_err().reason);
+                assert!(
+                    render(tex, style).is_ok(),
+                    "{tex}: {}",
+                    render(tex, style).unwrap_err().reason
+                );
             }
         }
     }

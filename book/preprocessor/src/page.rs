@@ -29,7 +29,8 @@ struct Fence {
 /// * `{{#include}}` names a file, and an anchor if any, that exist; no other helper but `{{#title}}`;
 /// * every formula parses, and no dollar stands alone.
 pub fn transform(text: &str, label: &str, dir: &Path, problems: &mut Vec<Problem>) -> String {
-    let mut report = |line: usize, what: String| problems.push(Problem { file: label.into(), line, what });
+    let mut report =
+        |line: usize, what: String| problems.push(Problem { file: label.into(), line, what });
     for helper in includes::find(text) {
         if let Some(what) = helper.problem(dir) {
             report(line_of(text, helper.start), what);
@@ -52,7 +53,11 @@ pub fn transform(text: &str, label: &str, dir: &Path, problems: &mut Vec<Problem
             }
             Err(refused) => report(
                 line + refused.line,
-                format!("formula does not parse: {}: {}", refused.reason, includes::one_line(&text[range])),
+                format!(
+                    "formula does not parse: {}: {}",
+                    refused.reason,
+                    includes::one_line(&text[range])
+                ),
             ),
         }
     }
@@ -106,7 +111,10 @@ fn parse(text: &str) -> impl Iterator<Item = (Event<'_>, Range<usize>)> {
     Parser::new_ext(text, options).into_offset_iter()
 }
 
-fn formulas(text: &str, report: &mut impl FnMut(usize, String)) -> Vec<(String, Range<usize>, Style)> {
+fn formulas(
+    text: &str,
+    report: &mut impl FnMut(usize, String),
+) -> Vec<(String, Range<usize>, Style)> {
     let mut found = Vec::new();
     let mut in_code = false;
     let mut images = 0;
@@ -185,9 +193,12 @@ impl Fence {
             return Some("indented code block: expected a fence with a language, ```text".into());
         };
         let mut words = words(info);
-        let attributes = |words: &mut dyn Iterator<Item = &str>| words.map(str::to_owned).collect::<Vec<_>>();
+        let attributes =
+            |words: &mut dyn Iterator<Item = &str>| words.map(str::to_owned).collect::<Vec<_>>();
         match words.next() {
-            None => Some("fence without a language: expected ```rust, ```text, ```toml, …, got ```".into()),
+            None => Some(
+                "fence without a language: expected ```rust, ```text, ```toml, …, got ```".into(),
+            ),
             Some("rust") => self.rust_problem(info, &attributes(&mut words)),
             Some(language) => {
                 let plain = language
@@ -216,8 +227,12 @@ impl Fence {
                 format!("rust,ignore shows source: expected nothing but one {{{{#include file:anchor}}}} in it, got ```{info} with {}", includes::one_line(&self.body))
             });
         }
-        if let Some(word) = attributes.iter().find(|word| !USE_ATTRIBUTES.contains(&word.as_str())) {
-            return Some(format!("rust fence: expected {} or ignore, got {word}", USE_ATTRIBUTES.join(", ")));
+        if let Some(word) = attributes.iter().find(|word| !USE_ATTRIBUTES.contains(&word.as_str()))
+        {
+            return Some(format!(
+                "rust fence: expected {} or ignore, got {word}",
+                USE_ATTRIBUTES.join(", ")
+            ));
         }
         if let Some(helper) = helpers.first() {
             return Some(format!(
@@ -247,7 +262,8 @@ mod tests {
 
     fn run(text: &str) -> (String, Vec<String>) {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("a.rs"), "// ANCHOR: a\nfn a() {}\n// ANCHOR_END: a\n").unwrap();
+        std::fs::write(dir.path().join("a.rs"), "// ANCHOR: a\nfn a() {}\n// ANCHOR_END: a\n")
+            .unwrap();
         let mut problems = Vec::new();
         let out = transform(text, "book/src/page.md", dir.path(), &mut problems);
         (out, problems.iter().map(ToString::to_string).collect())
@@ -268,18 +284,26 @@ mod tests {
 
     #[test]
     fn formulas_become_mathml_and_the_rest_stays() {
-        let out = passes("Let $x$ be *it*:\n\n$$\ny = x\n$$\n\nand `$code$`, \\$5.\n\n```text\n$z$\n```\n");
+        let out = passes(
+            "Let $x$ be *it*:\n\n$$\ny = x\n$$\n\nand `$code$`, \\$5.\n\n```text\n$z$\n```\n",
+        );
         assert!(
-            out.starts_with("Let <math><mi>x</mi></math> be *it*:\n\n<span class=\"math-display\">"),
+            out.starts_with(
+                "Let <math><mi>x</mi></math> be *it*:\n\n<span class=\"math-display\">"
+            ),
             "{out}"
         );
-        assert!(out.ends_with("</math></span>\n\nand `$code$`, \\$5.\n\n```text\n$z$\n```\n"), "{out}");
+        assert!(
+            out.ends_with("</math></span>\n\nand `$code$`, \\$5.\n\n```text\n$z$\n```\n"),
+            "{out}"
+        );
     }
 
     /// What mdBook's Markdown pass makes of a page.
     fn html(text: &str) -> String {
         let out = passes(text);
-        let options = Options::ENABLE_TABLES | Options::ENABLE_SMART_PUNCTUATION | Options::ENABLE_GFM;
+        let options =
+            Options::ENABLE_TABLES | Options::ENABLE_SMART_PUNCTUATION | Options::ENABLE_GFM;
         Parser::new_ext(&out, options)
             .map(|event| match event {
                 Event::Html(html) | Event::InlineHtml(html) => html.into_string(),
@@ -330,7 +354,10 @@ mod tests {
         refused("costs $ 5\n", "book/src/page.md:1: $ that opens or closes no formula");
         // Markdown takes the plus sign for a list, so the formula is none; both its ends are named.
         let (_, problems) = run("$$\na\n+ b\n$$\n");
-        assert!(problems[0].starts_with("book/src/page.md:1: $") && problems.len() == 4, "{problems:?}");
+        assert!(
+            problems[0].starts_with("book/src/page.md:1: $") && problems.len() == 4,
+            "{problems:?}"
+        );
         refused("a\n\n<figcaption>$x$</figcaption>\n", "book/src/page.md:3: $ in an HTML block");
         refused("![$x$](a.png)\n", "book/src/page.md:1: formula in a picture's text");
     }
@@ -339,7 +366,10 @@ mod tests {
     fn a_code_block_says_its_language() {
         refused("a\n\n```\ncode\n```\n", "book/src/page.md:3: fence without a language");
         refused("a\n\n    code\n", "book/src/page.md:3: indented code block");
-        refused("1. a\n\n   ```\n   code\n   ```\n", "book/src/page.md:3: fence without a language");
+        refused(
+            "1. a\n\n   ```\n   code\n   ```\n",
+            "book/src/page.md:3: fence without a language",
+        );
         passes("```text\ncode\n```\n\n~~~toml\na = 1\n~~~\n");
     }
 
@@ -349,8 +379,13 @@ mod tests {
         passes("```rust,editable,standalone_crate\n# assert!(true);\n```\n");
         passes("```rust,should_panic\npanic!();\n```\n");
         passes("```rust\nassert_close(&a, &b);\n```\n");
-        for body in ["let a = 1;", "// assert!(true)", "let asserted = 1;", "debug(\"no\"); reassert!(1);"] {
-            refused(&format!("```rust\n{body}\n```\n"), "book/src/page.md:1: rust block proves nothing");
+        for body in
+            ["let a = 1;", "// assert!(true)", "let asserted = 1;", "debug(\"no\"); reassert!(1);"]
+        {
+            refused(
+                &format!("```rust\n{body}\n```\n"),
+                "book/src/page.md:1: rust block proves nothing",
+            );
         }
         refused(
             "```rust\nassert!(true);\n{{#include a.rs:a}}\n```\n",
@@ -375,15 +410,32 @@ mod tests {
 
     #[test]
     fn there_is_no_third_kind() {
-        for info in
-            ["rust,no_run", "rust,compile_fail", "rust,edition2021", "rust no_run", "rust,noplayground"]
-        {
-            refused(&format!("```{info}\nassert!(true);\n```\n"), "book/src/page.md:1: rust fence: expected");
+        for info in [
+            "rust,no_run",
+            "rust,compile_fail",
+            "rust,edition2021",
+            "rust no_run",
+            "rust,noplayground",
+        ] {
+            refused(
+                &format!("```{info}\nassert!(true);\n```\n"),
+                "book/src/page.md:1: rust fence: expected",
+            );
         }
-        for info in
-            ["should_panic", "ignore", "rs", "Rust", "{.rust}", "edition2024", "text,rust", "text editable"]
-        {
-            refused(&format!("```{info}\nassert!(true);\n```\n"), "book/src/page.md:1: fence: expected");
+        for info in [
+            "should_panic",
+            "ignore",
+            "rs",
+            "Rust",
+            "{.rust}",
+            "edition2024",
+            "text,rust",
+            "text editable",
+        ] {
+            refused(
+                &format!("```{info}\nassert!(true);\n```\n"),
+                "book/src/page.md:1: fence: expected",
+            );
         }
     }
 

@@ -44,7 +44,10 @@ pub fn check_summary(source: &Source) -> Result<(), Problems> {
         } else if !source.dir.join(path).is_file() {
             report(line, format!("page: expected a file at {dest_url}, got none"));
         } else if let Some(first) = pages.insert(dest_url.clone(), line) {
-            report(line, format!("page: expected each once, got {dest_url} again (line {first} has it)"));
+            report(
+                line,
+                format!("page: expected each once, got {dest_url} again (line {first} has it)"),
+            );
         }
         pages.entry(dest_url).or_insert(line);
     }

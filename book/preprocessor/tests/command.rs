@@ -14,8 +14,12 @@ fn answer(page: &str, renderer: &str) -> (Option<i32>, serde_json::Value, String
     let context = PreprocessorContext::new(book_root, Config::default(), renderer.into());
     let chapter = Chapter::new("A", page.into(), "a.md", Vec::new());
     let book = Book::new_with_items(vec![BookItem::Chapter(chapter)]);
-    let mut child =
-        command().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     serde_json::to_writer(child.stdin.as_mut().unwrap(), &(context, book)).unwrap();
     child.stdin.take().unwrap().flush().unwrap();
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();

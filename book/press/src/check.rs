@@ -60,22 +60,30 @@ fn select(selector: &str) -> Selector {
 /// Checks a rendered book; `src` holds its Markdown, to name lines by.
 fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
     let mut report = Report::default();
-    let (with_id, loads) =
-        (select("[id]"), select("[src], [srcset], [poster], [data], link[href], image[href], use[href]"));
+    let (with_id, loads) = (
+        select("[id]"),
+        select("[src], [srcset], [poster], [data], link[href], image[href], use[href]"),
+    );
     let pages: BTreeMap<&str, Page> = files
         .iter()
         .filter(|(name, _)| name.ends_with(".html"))
         .map(|(name, content)| {
             let html = Html::parse_document(&String::from_utf8_lossy(content));
-            let ids =
-                html.select(&with_id).filter_map(|element| element.attr("id")).map(str::to_owned).collect();
+            let ids = html
+                .select(&with_id)
+                .filter_map(|element| element.attr("id"))
+                .map(str::to_owned)
+                .collect();
             (name.as_str(), Page { html, ids })
         })
         .collect();
 
     for (name, page) in &pages {
         // The first page once more.
-        if *name == "index.html" && !src.join("README.md").is_file() && !src.join("index.md").is_file() {
+        if *name == "index.html"
+            && !src.join("README.md").is_file()
+            && !src.join("index.md").is_file()
+        {
             continue;
         }
         let markdown = format!("{}.md", name.trim_end_matches(".html"));
@@ -87,11 +95,13 @@ fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
         // The place, as near as it can be told: the line of the Markdown that holds `needle`.
         let mut problem = |needle: &str, what: String| {
             let place = match &text {
-                Some(text) => match text.lines().position(|line| !needle.is_empty() && line.contains(needle))
-                {
-                    Some(line) => format!("{book}/src/{markdown}:{}", line + 1),
-                    None => format!("{book}/src/{markdown}"),
-                },
+                Some(text) => {
+                    match text.lines().position(|line| !needle.is_empty() && line.contains(needle))
+                    {
+                        Some(line) => format!("{book}/src/{markdown}:{}", line + 1),
+                        None => format!("{book}/src/{markdown}"),
+                    }
+                }
                 None => (*name).to_owned(),
             };
             problems.insert(format!("{place}: {what}"));
@@ -113,7 +123,8 @@ fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
         }
         for element in page.html.select(&loads) {
             for attribute in ["src", "srcset", "poster", "data", "href"] {
-                let Some(value) = element.attr(attribute).filter(|_| element.value().name() != "a") else {
+                let Some(value) = element.attr(attribute).filter(|_| element.value().name() != "a")
+                else {
                     continue;
                 };
                 if let Some(what) = load_problem(name, value, files) {
@@ -122,21 +133,29 @@ fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
             }
         }
         for style in page.html.select(&select("style, [style]")) {
-            let css = style.attr("style").map_or_else(|| style.text().collect::<String>(), str::to_owned);
+            let css =
+                style.attr("style").map_or_else(|| style.text().collect::<String>(), str::to_owned);
             for url in urls(&css) {
                 if let Some(what) = load_problem(name, &url, files) {
                     problem(&url, format!("style: {what}"));
                 }
             }
         }
-        for element in page.html.select(&select("main [aria-labelledby], main [aria-describedby]")) {
-            let names =
-                ["aria-labelledby", "aria-describedby"].map(|name| element.attr(name).unwrap_or_default());
-            for id in names.iter().flat_map(|ids| ids.split_whitespace()).filter(|id| !page.ids.contains(*id))
+        for element in page.html.select(&select("main [aria-labelledby], main [aria-describedby]"))
+        {
+            let names = ["aria-labelledby", "aria-describedby"]
+                .map(|name| element.attr(name).unwrap_or_default());
+            for id in names
+                .iter()
+                .flat_map(|ids| ids.split_whitespace())
+                .filter(|id| !page.ids.contains(*id))
             {
                 problem(
                     id,
-                    format!("<{}>: expected an element whose id is {id}, got none", element.value().name()),
+                    format!(
+                        "<{}>: expected an element whose id is {id}, got none",
+                        element.value().name()
+                    ),
                 );
             }
         }
@@ -155,7 +174,9 @@ fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
     }
     for (name, content) in files.iter().filter(|(name, _)| name.ends_with(".css")) {
         for url in urls(&String::from_utf8_lossy(content)) {
-            report.problems.extend(load_problem(name, &url, files).map(|what| format!("{name}: {what}")));
+            report
+                .problems
+                .extend(load_problem(name, &url, files).map(|what| format!("{name}: {what}")));
         }
     }
     report
@@ -165,7 +186,8 @@ fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
 fn pictures(main: &ElementRef<'_>) -> Vec<(String, String)> {
     let mut problems = Vec::new();
     let words = |element: ElementRef<'_>| !element.text().collect::<String>().trim().is_empty();
-    let holds = |element: &ElementRef<'_>, selector: &str| element.select(&select(selector)).any(words);
+    let holds =
+        |element: &ElementRef<'_>, selector: &str| element.select(&select(selector)).any(words);
     for figure in main.select(&select("figure")) {
         if !holds(&figure, "figcaption") {
             problems.push((
@@ -175,16 +197,21 @@ fn pictures(main: &ElementRef<'_>) -> Vec<(String, String)> {
         }
         for svg in figure.select(&select("svg")) {
             if svg.attr("role") != Some("img") {
-                problems
-                    .push(("<figure".into(), "figure: expected <svg role=\"img\">, got no such role".into()));
+                problems.push((
+                    "<figure".into(),
+                    "figure: expected <svg role=\"img\">, got no such role".into(),
+                ));
             }
         }
     }
     for svg in main.select(&select("svg[role=img]")) {
         if !holds(&svg, "title") {
-            problems.push((".svg".into(), "picture: expected a <title> in the svg, got none".into()));
+            problems
+                .push((".svg".into(), "picture: expected a <title> in the svg, got none".into()));
         }
-        if !holds(&svg, "desc") && svg.attr("aria-label").is_none_or(|label| label.trim().is_empty()) {
+        if !holds(&svg, "desc")
+            && svg.attr("aria-label").is_none_or(|label| label.trim().is_empty())
+        {
             problems.push((
                 ".svg".into(),
                 "picture: expected a <desc> or an aria-label in the svg, got none".into(),
@@ -194,8 +221,10 @@ fn pictures(main: &ElementRef<'_>) -> Vec<(String, String)> {
     for img in main.select(&select("img")) {
         if img.attr("alt").is_none_or(|alt| alt.trim().is_empty()) {
             let src = img.attr("src").unwrap_or_default();
-            problems
-                .push((src.into(), format!("picture: expected words in its alt text, got none for {src}")));
+            problems.push((
+                src.into(),
+                format!("picture: expected words in its alt text, got none for {src}"),
+            ));
         }
     }
     problems
@@ -249,7 +278,8 @@ fn resolve(page: &str, address: &str, files: &BTreeMap<String, Vec<u8>>) -> Opti
         return Some(page.to_owned());
     }
     let address = percent_encoding::percent_decode_str(address).decode_utf8_lossy();
-    let mut parts: Vec<&str> = if address.starts_with('/') { Vec::new() } else { page.split('/').collect() };
+    let mut parts: Vec<&str> =
+        if address.starts_with('/') { Vec::new() } else { page.split('/').collect() };
     parts.pop();
     for part in address.split('/') {
         match part {
@@ -286,11 +316,16 @@ mod tests {
     fn problems(main: &str) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a.md"), main).unwrap();
-        let page =
-            format!("<!DOCTYPE html><html><body><main><h1 id=\"top\">A</h1>{main}</main></body></html>");
+        let page = format!(
+            "<!DOCTYPE html><html><body><main><h1 id=\"top\">A</h1>{main}</main></body></html>"
+        );
+        let files = [
+            ("a.html", page),
+            ("b.png", String::new()),
+            ("sub/c.html", "<main id=\"c\"></main>".into()),
+        ];
         let files =
-            [("a.html", page), ("b.png", String::new()), ("sub/c.html", "<main id=\"c\"></main>".into())];
-        let files = files.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect();
+            files.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect();
         site(&files, dir.path(), "book").problems
     }
 

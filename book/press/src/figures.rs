@@ -68,7 +68,9 @@ pub fn check_all(workspace: &Workspace) -> Result<(usize, Vec<String>)> {
     for file in drawings(&folder(workspace))?.into_keys() {
         // `layer_norm` may draw `layer_norm.svg` and `layer_norm_backward.svg`.
         if !stems.iter().any(|stem| file.starts_with(stem.as_str())) {
-            problems.push(format!("book/src/figures/{file}: expected an example that draws it, got none"));
+            problems.push(format!(
+                "book/src/figures/{file}: expected an example that draws it, got none"
+            ));
         }
     }
     Ok((stems.len(), problems))
@@ -98,8 +100,9 @@ fn stale(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<Vec<String>>
         }
         for (file, svg) in drawn {
             match committed.get(&file) {
-                None => problems
-                    .push(format!("book/src/figures/{file}: expected the picture, got no file: {mend}")),
+                None => problems.push(format!(
+                    "book/src/figures/{file}: expected the picture, got no file: {mend}"
+                )),
                 Some(old) if *old != svg => problems.push(format!(
                     "book/src/figures/{file}: expected what its numbers draw, got another: {mend}"
                 )),
@@ -112,7 +115,9 @@ fn stale(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<Vec<String>>
 
 /// Every example of the crate.
 fn stems(workspace: &Workspace) -> Result<BTreeSet<String>> {
-    let Ok(entries) = std::fs::read_dir(workspace.root.join("examples")) else { return Ok(BTreeSet::new()) };
+    let Ok(entries) = std::fs::read_dir(workspace.root.join("examples")) else {
+        return Ok(BTreeSet::new());
+    };
     let mut found = BTreeSet::new();
     for entry in entries {
         let path = entry?.path();
@@ -150,8 +155,10 @@ fn compile(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<()> {
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         eprint!("{errors}");
-        let first =
-            errors.lines().find(|line| line.starts_with("error")).unwrap_or("its output stands above");
+        let first = errors
+            .lines()
+            .find(|line| line.starts_with("error"))
+            .unwrap_or("its output stands above");
         bail!("the examples do not compile: {first}");
     }
     Ok(())
@@ -167,7 +174,8 @@ fn example(workspace: &Workspace, stem: &str, arguments: &[&str]) -> Result<()> 
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         eprint!("{errors}");
-        let last = errors.lines().rfind(|line| !line.trim().is_empty() && !line.starts_with("note:"));
+        let last =
+            errors.lines().rfind(|line| !line.trim().is_empty() && !line.starts_with("note:"));
         bail!(
             "examples/{stem}.rs: expected it to end well, got {}: {}",
             output.status,

@@ -63,7 +63,9 @@ impl Site {
         let files = files
             .into_iter()
             .map(|(name, content)| match String::from_utf8(content) {
-                Ok(text) if name.ends_with(".html") => (name, text.replacen("</head>", &tags, 1).into()),
+                Ok(text) if name.ends_with(".html") => {
+                    (name, text.replacen("</head>", &tags, 1).into())
+                }
                 Ok(text) => (name, text.into()),
                 Err(binary) => (name, binary.into_bytes().into()),
             })
@@ -121,7 +123,9 @@ async fn serve(workspace: &Workspace, port: u16, open: bool) -> Result<()> {
     let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
         Ok(listener) => listener,
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            bail!("port {port} on 127.0.0.1 is taken: choose another with --port N (0 takes any free one)")
+            bail!(
+                "port {port} on 127.0.0.1 is taken: choose another with --port N (0 takes any free one)"
+            )
         }
         Err(error) => return Err(error).with_context(|| format!("port {port} on 127.0.0.1")),
     };
@@ -177,7 +181,8 @@ async fn guard(request: Request, next: Next) -> Response {
     let mut response = if is_loopback(request.headers()) {
         next.run(request).await
     } else {
-        (StatusCode::FORBIDDEN, "This server answers 127.0.0.1 and localhost only.\n").into_response()
+        (StatusCode::FORBIDDEN, "This server answers 127.0.0.1 and localhost only.\n")
+            .into_response()
     };
     let headers = response.headers_mut();
     for (name, value) in [
@@ -192,7 +197,9 @@ async fn guard(request: Request, next: Next) -> Response {
 }
 
 fn is_loopback(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
+        return false;
+    };
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
         _ => host,
@@ -209,10 +216,15 @@ async fn file(State(shelf): State<Shelf>, uri: Uri) -> Response {
     }
     let (status, name, content) = match site.files.get(&name) {
         Some(content) => (StatusCode::OK, name.as_str(), content.clone()),
-        None => (StatusCode::NOT_FOUND, "404.html", site.files.get("404.html").cloned().unwrap_or_default()),
+        None => (
+            StatusCode::NOT_FOUND,
+            "404.html",
+            site.files.get("404.html").cloned().unwrap_or_default(),
+        ),
     };
     let mime = mime_guess::from_path(name).first_or_octet_stream();
-    let mime = if mime.type_() == "text" { format!("{mime}; charset=utf-8") } else { mime.to_string() };
+    let mime =
+        if mime.type_() == "text" { format!("{mime}; charset=utf-8") } else { mime.to_string() };
     (status, [(header::CONTENT_TYPE, mime)], content).into_response()
 }
 
@@ -238,9 +250,13 @@ mod tests {
         for host in ["127.0.0.1:3000", "localhost", "LOCALHOST:1", "[::1]:3000", "[::1]"] {
             assert!(with(host), "{host}");
         }
-        for host in
-            ["example.org", "127.0.0.1.example.org", "localhost.example.org:3000", "", "10.0.0.1:3000"]
-        {
+        for host in [
+            "example.org",
+            "127.0.0.1.example.org",
+            "localhost.example.org:3000",
+            "",
+            "10.0.0.1:3000",
+        ] {
             assert!(!with(host), "{host}");
         }
         assert!(!is_loopback(&HeaderMap::new()));

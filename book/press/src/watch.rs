@@ -39,7 +39,9 @@ pub fn changes(workspace: &Workspace) -> Result<Changes> {
     for code in ["src", "tests", "examples", "benches"] {
         let folder = workspace.root.join(code);
         if folder.is_dir() {
-            watcher.watch(&folder, RecursiveMode::Recursive).with_context(|| format!("the folder {code}"))?;
+            watcher
+                .watch(&folder, RecursiveMode::Recursive)
+                .with_context(|| format!("the folder {code}"))?;
         }
     }
     Ok(Changes { paths, _watcher: watcher })

@@ -49,7 +49,10 @@ impl Workspace {
         for (name, _) in std::env::vars_os() {
             // `cargo run` sets these for the press itself.
             let own = name.to_string_lossy();
-            if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| own.starts_with(start)) {
+            if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
+                .iter()
+                .any(|start| own.starts_with(start))
+            {
                 command.env_remove(&name);
             }
         }

@@ -96,7 +96,8 @@ impl Serving {
         let mut serving = Self { child, port: 0, said };
         let line = serving.wait_for_line("http://127.0.0.1:");
         assert!(line.starts_with("A Book is at ") && line.ends_with("(Ctrl-C stops it)"), "{line}");
-        serving.port = line.split("127.0.0.1:").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+        serving.port =
+            line.split("127.0.0.1:").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
         serving
     }
 
@@ -116,7 +117,8 @@ impl Serving {
     fn connect(&self, method: &str, path: &str, host: &str) -> TcpStream {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+            .unwrap();
         stream
     }
 
@@ -197,7 +199,8 @@ fn serves_the_pages_to_this_machine_only() {
         "{page}"
     );
     let head = page.split("\r\n\r\n").next().unwrap().to_lowercase();
-    for header in ["cache-control: no-cache", "content-type: text/html; charset=utf-8", "default-src 'self'"]
+    for header in
+        ["cache-control: no-cache", "content-type: text/html; charset=utf-8", "default-src 'self'"]
     {
         assert!(head.contains(header), "{header} is not in {head}");
     }
@@ -210,7 +213,9 @@ fn serves_the_pages_to_this_machine_only() {
     let missing = press.get("/nothing.html");
     assert_eq!(status(&missing), "404");
     assert!(missing.contains("Document not found"));
-    for path in ["/../book.toml", "/%2e%2e/book.toml", "/..%2fbook.toml", "//etc/passwd", "/src/a.md"] {
+    for path in
+        ["/../book.toml", "/%2e%2e/book.toml", "/..%2fbook.toml", "//etc/passwd", "/src/a.md"]
+    {
         assert_eq!(status(&press.get(path)), "404", "{path}");
     }
     for host in ["example.org", "127.0.0.1.example.org", "localhost.example.org:3000"] {
@@ -291,7 +296,8 @@ fn the_watcher_outlives_what_editors_do() {
     fs::rename(&away, &src).unwrap();
     events.until(|_, problem| problem.is_none());
     book.write("src/b.md", "# B\n\nAfter all that.\n");
-    events.until(|_, problem| problem.is_none() && press.get("/b.html").contains("After all that."));
+    events
+        .until(|_, problem| problem.is_none() && press.get("/b.html").contains("After all that."));
 
     book.write("book.toml", "not toml");
     let (_, problem) = events.until(|_, problem| problem.is_some());
@@ -333,7 +339,8 @@ fn a_book_that_cannot_be_served_is_one_line() {
     book.write("src/a.md", "# A\n\n$\\nonsense$\n");
     let said = book.refused(&["--no-open", "--port", "0"]);
     assert!(
-        said.starts_with("error: book/src/a.md:3: formula does not parse: ") && said.lines().count() == 1,
+        said.starts_with("error: book/src/a.md:3: formula does not parse: ")
+            && said.lines().count() == 1,
         "{said}"
     );
 
@@ -444,12 +451,21 @@ fn figures_are_drawn_and_compared() {
     fs::create_dir_all(root.join("src")).unwrap();
     fs::write(root.join("src/lib.rs"), "").unwrap();
     fs::write(root.join("examples/wave.rs"), EXAMPLE).unwrap();
-    fs::write(root.join("Cargo.toml"), "[package]\nname = \"small\"\nedition = \"2024\"\n\n[workspace]\n")
-        .unwrap();
+    fs::write(
+        root.join("Cargo.toml"),
+        "[package]\nname = \"small\"\nedition = \"2024\"\n\n[workspace]\n",
+    )
+    .unwrap();
 
-    assert_eq!(book.refused(&["figures", "nothing"]), "error: figure: expected one of wave, got nothing\n");
+    assert_eq!(
+        book.refused(&["figures", "nothing"]),
+        "error: figure: expected one of wave, got nothing\n"
+    );
     let said = book.refused(&["figures", "--check"]);
-    assert!(said.contains("book/src/figures/wave.csv: expected the figure's numbers, got no file"), "{said}");
+    assert!(
+        said.contains("book/src/figures/wave.csv: expected the figure's numbers, got no file"),
+        "{said}"
+    );
 
     let output = book.run(&["figures"]);
     assert!(output.status.success(), "{output:?}");
@@ -469,7 +485,10 @@ fn figures_are_drawn_and_compared() {
     fs::write(root.join("examples/wave.rs"), "fn main() { panic!(\"no data\") }").unwrap();
     let said = book.refused(&["figures"]);
     assert!(
-        said.lines().last().unwrap().starts_with("error: examples/wave.rs: expected it to end well"),
+        said.lines()
+            .last()
+            .unwrap()
+            .starts_with("error: examples/wave.rs: expected it to end well"),
         "{said}"
     );
 }

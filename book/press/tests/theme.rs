@@ -13,7 +13,9 @@ fn colours(block: &str) -> HashMap<&str, [u8; 3]> {
         .lines()
         .filter_map(|line| line.trim().strip_prefix("--ek-")?.strip_suffix(';')?.split_once(": #"))
         .filter(|(name, _)| !["grid", "surface"].contains(name))
-        .map(|(name, hex)| (name, [0, 2, 4].map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())))
+        .map(|(name, hex)| {
+            (name, [0, 2, 4].map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()))
+        })
         .collect()
 }
 
