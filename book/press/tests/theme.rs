@@ -7,12 +7,12 @@ const LIGHT: [(&str, [u8; 3]); 2] = [("light", [255, 255, 255]), ("rust", [0xe1,
 const DARK: [(&str, [u8; 3]); 3] =
     [("coal", [0x13, 0x15, 0x16]), ("navy", [0x16, 0x19, 0x23]), ("ayu", [0x0f, 0x14, 0x1a])];
 
-/// The colours of series and words: the grid and the surface stay faint.
+/// The colours of series and words: the grid and the boxes stay faint.
 fn colours(block: &str) -> HashMap<&str, [u8; 3]> {
     block
         .lines()
         .filter_map(|line| line.trim().strip_prefix("--ek-")?.strip_suffix(';')?.split_once(": #"))
-        .filter(|(name, _)| !["grid", "surface"].contains(name))
+        .filter(|(name, _)| !["grid", "box"].contains(name))
         .map(|(name, hex)| {
             (name, [0, 2, 4].map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()))
         })
