@@ -146,8 +146,8 @@ fn every_page_is_drawn_with_its_formulas_and_figures() {
         // A root sign takes no more room than it needs.
         browser.expect_none(
             "a gap behind a root",
-            r#"[...document.querySelectorAll("main msqrt + *")].map((next) => {
-                const base = next.previousElementSibling.lastElementChild;
+            r#"[...document.querySelectorAll("main :is(msqrt, mroot) + *")].map((next) => {
+                const base = next.previousElementSibling.firstElementChild;
                 const gap = next.getBoundingClientRect().left - base.getBoundingClientRect().right;
                 return gap / parseFloat(getComputedStyle(next).fontSize);
             }).filter((gap) => gap < -0.05 || gap > 0.5)"#,
