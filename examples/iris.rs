@@ -341,9 +341,9 @@ fn draw_tests(figure: &drawing::Area, rows: &[Row], finding: &Finding) -> Result
             for place in 0..count(arm, n) {
                 let at = (n as f64, place as f64 + 0.7);
                 if arm == 0 {
-                    panel.ring(at, 4.5, colour)?
+                    panel.ring(at, 4.5, colour)?;
                 } else {
-                    panel.diamond(at, 5.5, colour)?
+                    panel.diamond(at, 5.5, colour)?;
                 }
             }
         }

@@ -133,7 +133,7 @@ impl Preprocessor for EvenKeel {
             transform(&source, &mut book.clone())?;
             doctests::run(&context.root, &source, &book).map_err(Error::new)?;
             book.for_each_chapter_mut(|chapter| {
-                chapter.content = page::ignore_rust(&chapter.content)
+                chapter.content = page::ignore_rust(&chapter.content);
             });
         } else {
             transform(&source, &mut book)?;

@@ -1,178 +1,12 @@
 //! Runs the press itself on small books in temporary folders.
 
+mod common;
+
+use common::{Book, PATIENCE, Serving};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-/// How long anything here may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A book of two pages, in `ROOT/book`.
-struct Book {
-    root: TempDir,
-}
-
-impl Book {
-    fn new() -> Self {
-        let book = Self { root: tempfile::tempdir().unwrap() };
-        book.write("book.toml", "[book]\ntitle = \"A Book\"\nlanguage = \"en\"\n");
-        book.write("src/SUMMARY.md", "# Summary\n\n- [A](a.md)\n- [B](b.md)\n");
-        book.write("src/a.md", "# A\n\nFirst words and $x$.\n");
-        book.write("src/b.md", "# B\n\n[A](a.md)\n");
-        book
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join("book").join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        fs::write(self.path(name), text).unwrap();
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
-    }
-
-    fn press(&self, arguments: &[&str]) -> Command {
-        let temporary = self.root.path().join("tmp");
-        fs::create_dir_all(&temporary).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel-press"));
-        command
-            .args(arguments)
-            .arg("--book")
-            .arg(self.path(""))
-            .env("TMPDIR", temporary)
-            .stdin(Stdio::null());
-        command.env_remove("CARGO_TARGET_DIR");
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.press(arguments).output().unwrap()
-    }
-
-    /// Runs what must fail, and returns what it says.
-    fn refused(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
-        String::from_utf8(output.stderr).unwrap()
-    }
-}
-
-/// A press that serves, until it is dropped.
-struct Serving {
-    child: Child,
-    port: u16,
-    said: mpsc::Receiver<String>,
-}
-
-impl Serving {
-    fn start(book: &Book) -> Self {
-        let mut child = book
-            .press(&["--port", "0", "--no-open"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (send, said) = mpsc::channel();
-        let stdout = child.stdout.take().unwrap();
-        let stderr = child.stderr.take().unwrap();
-        let pipes: [Box<dyn Read + Send>; 2] = [Box::new(stdout), Box::new(stderr)];
-        for pipe in pipes {
-            let send = send.clone();
-            std::thread::spawn(move || {
-                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                    let _ = send.send(line);
-                }
-            });
-        }
-        let mut serving = Self { child, port: 0, said };
-        let line = serving.wait_for_line("http://127.0.0.1:");
-        assert!(line.starts_with("A Book is at ") && line.ends_with("(Ctrl-C stops it)"), "{line}");
-        serving.port =
-            line.split("127.0.0.1:").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
-        serving
-    }
-
-    fn wait_for_line(&self, part: &str) -> String {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let line = self
-                .said
-                .recv_timeout(end.saturating_duration_since(Instant::now()))
-                .unwrap_or_else(|_| panic!("the press never said {part}"));
-            if line.contains(part) {
-                return line;
-            }
-        }
-    }
-
-    fn connect(&self, method: &str, path: &str, host: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
-            .unwrap();
-        stream
-    }
-
-    /// The whole answer, head and body.
-    fn ask(&self, method: &str, path: &str, host: &str) -> String {
-        let mut answer = Vec::new();
-        self.connect(method, path, host).read_to_end(&mut answer).unwrap();
-        String::from_utf8_lossy(&answer).into_owned()
-    }
-
-    fn get(&self, path: &str) -> String {
-        self.ask("GET", path, "127.0.0.1")
-    }
-
-    fn events(&self) -> Events {
-        Events(BufReader::new(self.connect("GET", "/-/events", "localhost")))
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// What an open page is told.
-struct Events(BufReader<TcpStream>);
-
-impl Events {
-    /// The next status: the render's name, and what is wrong.
-    fn next(&mut self) -> (String, Option<String>) {
-        loop {
-            let mut line = String::new();
-            assert!(self.0.read_line(&mut line).unwrap() > 0, "the events ended");
-            if let Some(data) = line.strip_prefix("data: ") {
-                let status: serde_json::Value = serde_json::from_str(data).unwrap();
-                let text = |key: &str| status[key].as_str().map(str::to_owned);
-                return (text("render").unwrap(), text("problem"));
-            }
-        }
-    }
-
-    fn until(&mut self, wanted: impl Fn(&str, Option<&str>) -> bool) -> (String, Option<String>) {
-        let end = Instant::now() + PATIENCE;
-        while Instant::now() < end {
-            let (render, problem) = self.next();
-            if wanted(&render, problem.as_deref()) {
-                return (render, problem);
-            }
-        }
-        panic!("what was waited for never came");
-    }
-}
 
 fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or_default()
@@ -191,6 +25,8 @@ fn entries(folder: &Path) -> Vec<String> {
 fn serves_the_pages_to_this_machine_only() {
     let book = Book::new();
     let press = Serving::start(&book);
+    let port = press.port;
+    assert_eq!(press.greeting, format!("A Book is at http://127.0.0.1:{port}/  (Ctrl-C stops it)"));
 
     let page = press.get("/a.html");
     assert_eq!(status(&page), "200");
