@@ -40,22 +40,31 @@
 mod book;
 
 mod adam;
+mod adam_w;
 mod autograd;
 pub mod datasets;
 mod float;
 mod gradient_check;
 mod linear;
 mod loss;
+mod moments;
 mod norm;
 mod ops;
+mod optimiser;
+mod schedule;
+mod sgd;
 mod shape;
 mod tensor;
 
 pub use adam::Adam;
+pub use adam_w::AdamW;
 pub use autograd::Gradients;
 pub use float::Float;
 pub use gradient_check::{GradientMismatch, gradient_check};
 pub use linear::Linear;
 pub use loss::cross_entropy;
+pub use moments::Moments;
 pub use norm::LayerNorm;
+pub use schedule::warmup;
+pub use sgd::Sgd;
 pub use tensor::{Tensor, WrongLength};
