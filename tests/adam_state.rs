@@ -3,7 +3,7 @@
 mod common;
 
 use common::{normal, panic_of};
-use evenkeel::{Adam, AdamW, Moments, Tensor};
+use evenkeel::{Adam, AdamW, Moments, Tensor, load, save};
 use ndarray::array;
 
 #[test]
@@ -119,6 +119,37 @@ fn a_resumed_optimiser_goes_on_as_if_it_had_never_stopped() {
     assert_eq!(w, copy);
     assert_eq!(first.moments(&w), second.moments(&copy));
     assert_ne!(second.moments(&copy), Some(&kept)); // what was kept has not moved along
+}
+
+#[test]
+fn a_training_run_goes_on_from_its_files_as_if_it_had_never_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let (x, y) = (normal(&[20, 3], 1), normal(&[20, 1], 2));
+    let loss = |w: &Tensor| (x.matmul(w) - &y).square().mean();
+    let train = |adam: &mut AdamW, w: &mut Tensor| {
+        for _ in 0..20 {
+            let gradients = loss(w).backward();
+            adam.step([&mut *w], &gradients);
+        }
+    };
+    let mut w = Tensor::parameter(normal(&[3, 1], 3).value());
+    let mut adam = AdamW::new(0.05);
+    train(&mut adam, &mut w);
+    let steps = Tensor::new(ndarray::arr0(adam.steps() as f64));
+    let Moments { m, v, .. } = adam.moments(&w).unwrap();
+    let path = folder.path().join("run.safetensors");
+    save(&path, [("w", &w), ("adam.m", m), ("adam.v", v), ("adam.steps", &steps)]).unwrap();
+
+    let mut again = Tensor::parameter(ndarray::Array2::zeros((3, 1)));
+    let (mut m, mut v, mut steps) = (normal(&[3, 1], 4), normal(&[3, 1], 5), normal(&[], 6));
+    let named =
+        [("w", &mut again), ("adam.m", &mut m), ("adam.v", &mut v), ("adam.steps", &mut steps)];
+    load(&path, named).unwrap();
+    let mut resumed = AdamW::new(0.05);
+    resumed.resume(steps.item() as u64, [(&again, Moments { m, v, v_max: None })]);
+    train(&mut resumed, &mut again);
+    train(&mut adam, &mut w);
+    assert_eq!(again, w);
 }
 
 #[test]
