@@ -34,8 +34,8 @@ use crate::{Adam, Float, Moments, Tensor};
 /// *Differs from PyTorch in*: what [`Adam`] differs in.
 ///
 /// Paper: Loshchilov, Hutter, *Decoupled Weight Decay Regularization*, 2019 (arXiv 1711.05101),
-/// algorithm 2, with its schedule multiplier in `lr`, so that it scales the decay too, as in
-/// PyTorch. Page: `book/src/using_layer_norm.md`.
+/// algorithm 2. There a schedule scales the decay and the learning rate does not; here, as in
+/// PyTorch, both are in `lr`. Page: `book/src/using_layer_norm.md`.
 #[derive(Clone, Debug)]
 pub struct AdamW<T: Float = f64>(Adam<T>);
 
