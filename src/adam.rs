@@ -1,9 +1,9 @@
 //! [`Adam`]: steps of about `lr` for any gradient. Page: `book/src/using_layer_norm.md`.
 
-use std::collections::HashMap;
-
 use crate::autograd::Gradients;
-use crate::{Float, Tensor};
+use crate::moments::raise;
+use crate::optimiser::{self, Memory, numbers, zeros_like};
+use crate::{Float, Moments, Tensor};
 
 /// Adaptive moment estimation: divides a running mean of the gradient by the root of a running mean
 /// of its square.
@@ -19,7 +19,8 @@ use crate::{Float, Tensor};
 /// shipped.)
 ///
 /// # Defaults
-/// betas 0.9 and 0.999, `eps` 1e-8: the paper's, and PyTorch's. `lr` has none here (0.001 there).
+/// betas 0.9 and 0.999, `eps` 1e-8: the paper's, and PyTorch's. No weight decay, no AMSGrad. `lr`
+/// has no default here (0.001 there).
 ///
 /// ```
 /// use evenkeel::{Adam, Tensor};
@@ -34,28 +35,32 @@ use crate::{Float, Tensor};
 /// assert!(w.square().sum().item() < 1e-3); // from 34
 /// ```
 ///
-/// *Differs from PyTorch in*: a parameter without a gradient is refused, not skipped; gradients are
-/// handed in.
+/// # Numerics
+/// A NaN or an infinity in a gradient makes the number it belongs to NaN, and no other. In `f32`
+/// the square of a gradient above 5.8e20 is infinite in `v`; its number then stays where it is. With `eps`
+/// 0, a number whose gradient was always 0 becomes 0/0, NaN.
+///
+/// *Differs from PyTorch in*: a parameter without a gradient, or given twice, is refused, not
+/// skipped or warned about; gradients are handed in; an infinite `lr`, `eps` or `weight_decay` is
+/// refused; groups of parameters with settings of their own are optimisers of their own.
 ///
 /// Paper: Kingma, Ba, *Adam: A Method for Stochastic Optimization*, 2015 (arXiv 1412.6980),
 /// algorithm 1. Page: `book/src/using_layer_norm.md`.
 #[derive(Clone, Debug)]
 pub struct Adam<T: Float = f64> {
+    /// What messages call this optimiser.
+    name: &'static str,
     lr: f64,
     betas: (f64, f64),
     eps: f64,
+    weight_decay: f64,
+    /// Whether the weight decay shrinks the parameter itself (`AdamW`) and not through the gradient.
+    pub(crate) decoupled: bool,
+    amsgrad: bool,
+    maximize: bool,
     /// How many steps were taken.
-    t: i32,
-    /// By the parameter's id.
-    moments: HashMap<u64, Moments<T>>,
-}
-
-/// The running means of the gradient and of its square, one number of each per number of the
-/// parameter.
-#[derive(Clone, Debug)]
-struct Moments<T> {
-    m: Vec<T>,
-    v: Vec<T>,
+    t: u64,
+    moments: Memory<T, Moments<T>>,
 }
 
 impl<T: Float> Adam<T> {
@@ -67,8 +72,23 @@ impl<T: Float> Adam<T> {
     #[must_use]
     #[track_caller]
     pub fn new(lr: f64) -> Self {
-        assert!(lr >= 0.0 && lr.is_finite(), "Adam: expected a finite lr of at least 0, got {lr}");
-        Self { lr, betas: (0.9, 0.999), eps: 1e-8, t: 0, moments: HashMap::new() }
+        Self::named("Adam", lr)
+    }
+
+    #[track_caller]
+    pub(crate) fn named(name: &'static str, lr: f64) -> Self {
+        Self {
+            name,
+            lr: optimiser::at_least_0(name, "lr", lr),
+            betas: (0.9, 0.999),
+            eps: 1e-8,
+            weight_decay: 0.0,
+            decoupled: false,
+            amsgrad: false,
+            maximize: false,
+            t: 0,
+            moments: Memory::new(),
+        }
     }
 
     /// How slowly the two running means forget: the default is (0.9, 0.999).
@@ -78,13 +98,10 @@ impl<T: Float> Adam<T> {
     #[must_use]
     #[track_caller]
     pub fn with_betas(mut self, beta1: f64, beta2: f64) -> Self {
-        for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
-            assert!(
-                (0.0..1.0).contains(&beta),
-                "Adam: expected {name} in 0 ≤ {name} < 1, got {beta}"
-            );
-        }
-        self.betas = (beta1, beta2);
+        self.betas = (
+            optimiser::below_1(self.name, "beta1", beta1),
+            optimiser::below_1(self.name, "beta2", beta2),
+        );
         self
     }
 
@@ -95,23 +112,129 @@ impl<T: Float> Adam<T> {
     #[must_use]
     #[track_caller]
     pub fn with_eps(mut self, eps: f64) -> Self {
-        assert!(
-            eps >= 0.0 && eps.is_finite(),
-            "Adam: expected a finite eps of at least 0, got {eps}"
-        );
-        self.eps = eps;
+        self.eps = optimiser::at_least_0(self.name, "eps", eps);
         self
+    }
+
+    /// The weight `λ` of the penalty `λ/2·p²`, whose gradient `λ·p` is added to `g`; the default is
+    /// 0.
+    ///
+    /// Adam then divides it by √v̂ like the rest of the gradient, so that a number with large
+    /// gradients hardly decays. [`AdamW`](crate::AdamW) decays all alike.
+    ///
+    /// ```
+    /// use approx::assert_relative_eq;
+    /// use evenkeel::{Adam, Tensor};
+    /// use ndarray::array;
+    ///
+    /// let mut w = Tensor::parameter(array![1.0, -2.0]);
+    /// let gradients = (&w * 0.0).sum().backward();
+    /// Adam::new(0.1).with_weight_decay(0.01).step([&mut w], &gradients);
+    /// let expected = Tensor::new(array![0.9, -1.9]); // by lr towards 0, whatever the decay is
+    /// assert_relative_eq!(w, expected, epsilon = 1e-5);
+    /// ```
+    ///
+    /// # Panics
+    /// If it is negative, infinite or NaN.
+    #[must_use]
+    #[track_caller]
+    pub fn with_weight_decay(mut self, weight_decay: f64) -> Self {
+        self.weight_decay = optimiser::at_least_0(self.name, "weight_decay", weight_decay);
+        self
+    }
+
+    /// With `true`, divides by the root of the *largest* `v` so far: no step grows because gradients
+    /// have shrunk. The default is `false`.
+    ///
+    /// As in PyTorch, the largest is taken of `v` before the correction `1 - β₂ᵗ` (the paper has no
+    /// correction).
+    ///
+    /// Paper: Reddi, Kale, Kumar, *On the Convergence of Adam and Beyond*, 2018 (arXiv 1904.09237),
+    /// algorithm 2.
+    #[must_use]
+    pub fn with_amsgrad(mut self, amsgrad: bool) -> Self {
+        self.amsgrad = amsgrad;
+        self
+    }
+
+    /// With `true`, steps along the gradient, to where the loss is larger. The default is `false`.
+    #[must_use]
+    pub fn with_maximize(mut self, maximize: bool) -> Self {
+        self.maximize = maximize;
+        self
+    }
+
+    /// The learning rate of the next step.
+    #[must_use]
+    pub fn lr(&self) -> f64 {
+        self.lr
+    }
+
+    /// Sets the learning rate of the next step, for a schedule such as [`warmup`](crate::warmup()).
+    ///
+    /// # Panics
+    /// If `lr` is negative, infinite or NaN.
+    #[track_caller]
+    pub fn set_lr(&mut self, lr: f64) {
+        self.lr = optimiser::at_least_0(self.name, "lr", lr);
+    }
+
+    /// How many steps were taken.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.t
+    }
+
+    /// What is remembered of a parameter; `None` before its first step.
+    #[must_use]
+    pub fn moments(&self, parameter: &Tensor<T>) -> Option<&Moments<T>> {
+        self.moments.get(parameter)
+    }
+
+    /// Goes on where another optimiser stopped: after `steps` steps, with these moments.
+    ///
+    /// ```
+    /// use evenkeel::{Adam, Tensor};
+    /// use ndarray::array;
+    ///
+    /// let mut w = Tensor::parameter(array![5.0, -3.0]);
+    /// let mut first = Adam::new(0.1);
+    /// let loss = w.square().sum();
+    /// first.step([&mut w], &loss.backward());
+    ///
+    /// let mut second = Adam::new(0.1);
+    /// second.resume(first.steps(), [(&w, first.moments(&w).unwrap().clone())]);
+    /// assert_eq!((second.steps(), second.moments(&w)), (1, first.moments(&w)));
+    /// ```
+    ///
+    /// # Panics
+    /// If a tensor is no parameter, or its moments are of another shape.
+    ///
+    /// *PyTorch*: `optimizer.load_state_dict(state)`.
+    #[track_caller]
+    pub fn resume<'a>(
+        &mut self,
+        steps: u64,
+        moments: impl IntoIterator<Item = (&'a Tensor<T>, Moments<T>)>,
+    ) {
+        let moments: Vec<_> = moments.into_iter().collect();
+        for (parameter, moments) in &moments {
+            moments.fit(self.name, parameter);
+        }
+        self.moments.replace(self.name, moments);
+        self.t = steps;
     }
 
     /// Gives every parameter its next value. All are checked before the first one moves.
     ///
     /// `parameters` is anything that yields `&mut Tensor`: `[&mut w, &mut
     /// b].into_iter().chain(layer.parameters_mut())`. Their order and number may change between
-    /// calls.
+    /// calls. What is remembered of a parameter goes when the parameter does.
     ///
     /// # Panics
     /// Names the parameter by its position and shape: if no gradient reached it, if it is not a
-    /// parameter, or if it was given twice.
+    /// parameter, or if it was given twice. Also without any parameter. A step that is refused
+    /// moves nothing and is not counted.
     // ANCHOR: step
     #[track_caller]
     pub fn step<'a>(
@@ -120,60 +243,47 @@ impl<T: Float> Adam<T> {
         gradients: &Gradients<T>,
     ) {
         let mut parameters: Vec<_> = parameters.into_iter().collect();
-        let reached = check("Adam", &parameters, gradients);
+        let reached = optimiser::reached(self.name, &parameters, gradients);
 
         self.t += 1;
         let (beta1, beta2) = self.betas;
-        let correction1 = 1.0 - beta1.powi(self.t);
-        let correction2 = 1.0 - beta2.powi(self.t);
+        let correction1 = 1.0 - beta1.powf(self.t as f64);
+        let correction2 = 1.0 - beta2.powf(self.t as f64);
         let (b1, b2, eps) = (T::of(beta1), T::of(beta2), T::of(self.eps));
         let (rest1, rest2) = (T::of(1.0 - beta1), T::of(1.0 - beta2));
         let size = T::of(self.lr / correction1);
         let root2 = T::of(correction2.sqrt());
+        let (l2, shrink) = self.decay();
 
-        for (parameter, (id, dp)) in parameters.iter_mut().zip(reached) {
-            let zeros = || vec![T::zero(); dp.value.len()];
-            let state =
-                self.moments.entry(id).or_insert_with(|| Moments { m: zeros(), v: zeros() });
-            let moments = state.m.iter_mut().zip(&mut state.v);
-            for ((p, &g), (m, v)) in parameter.value.iter_mut().zip(dp.as_slice()).zip(moments) {
+        for (parameter, dp) in parameters.iter_mut().zip(reached) {
+            let Moments { m, v, v_max } = self.moments.of(parameter, || Moments::zeros_like(dp));
+            let v_max = if self.amsgrad {
+                numbers(v_max.get_or_insert_with(|| zeros_like(dp)))
+            } else {
+                &mut []
+            };
+            let mut v_max = v_max.iter_mut();
+            let moments = numbers(m).iter_mut().zip(numbers(v));
+            for ((p, &g), (m, v)) in numbers(parameter).iter_mut().zip(dp.as_slice()).zip(moments) {
+                let g = if self.maximize { -g } else { g };
+                let g = if l2 > T::zero() { g + l2 * *p } else { g };
                 *m = b1 * *m + rest1 * g;
                 *v = b2 * *v + rest2 * g * g;
-                *p -= size * *m / (v.sqrt() / root2 + eps);
+                let v = v_max.next().map_or(*v, |v_max| raise(v_max, *v)); // AMSGrad or not
+                *p = shrink * *p - size * *m / (v.sqrt() / root2 + eps);
             }
         }
+        self.moments.forget_the_gone(parameters.len());
     }
     // ANCHOR_END: step
-}
 
-/// The id and the gradient of each parameter.
-#[track_caller]
-fn check<'g, T: Float>(
-    optimiser: &str,
-    parameters: &[&mut Tensor<T>],
-    gradients: &'g Gradients<T>,
-) -> Vec<(u64, &'g Tensor<T>)> {
-    let mut position_of = HashMap::new();
-    let mut reached = Vec::with_capacity(parameters.len());
-    for (position, parameter) in parameters.iter().enumerate() {
-        let shape = parameter.shape();
-        let leaf = parameter.node.as_ref().filter(|node| node.is_leaf());
-        let Some(leaf) = leaf else {
-            panic!(
-                "{optimiser}: tensor {position} of shape {shape:?} is no parameter: make it with Tensor::parameter"
-            )
-        };
-        if let Some(first) = position_of.insert(leaf.id, position) {
-            panic!(
-                "{optimiser}: parameter {position} of shape {shape:?} was given before, at position {first}"
-            );
+    /// What the weight decay does at this step: (the share of `p` added to its gradient, the share
+    /// of `p` that stays).
+    fn decay(&self) -> (T, T) {
+        if self.decoupled {
+            (T::zero(), T::of(1.0 - self.lr * self.weight_decay))
+        } else {
+            (T::of(self.weight_decay), T::one())
         }
-        let Some(gradient) = gradients.get(parameter) else {
-            panic!(
-                "{optimiser}: no gradient reached parameter {position} of shape {shape:?}: was it used in the forward pass of this loss?"
-            )
-        };
-        reached.push((leaf.id, gradient));
     }
-    reached
 }

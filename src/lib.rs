@@ -27,9 +27,11 @@
 //! 2. `shape`: every shape rule and every shape message.
 //! 3. `ops`: one function per operation, with its derivative.
 //! 4. `norm`: [`LayerNorm`]; its loops stand in `norm/kernel.rs`.
-//! 5. [`Linear`], [`cross_entropy`], [`Adam`]: the rest of a network.
-//! 6. [`gradient_check()`]: central differences against `backward`.
-//! 7. [`datasets`]: Iris, embedded.
+//! 5. [`Linear`], [`cross_entropy`]: the rest of a network.
+//! 6. [`Sgd`], [`Adam`], [`AdamW`], [`warmup()`]: training it. What they share stands in `optimiser`.
+//! 7. [`gradient_check()`]: central differences against `backward`.
+//! 8. [`save()`] and [`load()`]: safetensors files, to PyTorch and back.
+//! 9. [`datasets`]: Iris and digits, embedded, and tables of your own.
 //!
 //! Shapes that do not fit panic at the line of *your* code that put them together, and say what was
 //! expected. Data from outside gives a `Result`.
@@ -40,22 +42,35 @@
 mod book;
 
 mod adam;
+mod adam_w;
 mod autograd;
 pub mod datasets;
 mod float;
 mod gradient_check;
 mod linear;
 mod loss;
+mod moments;
 mod norm;
 mod ops;
+mod optimiser;
+mod save;
+mod save_error;
+mod schedule;
+mod sgd;
 mod shape;
 mod tensor;
 
 pub use adam::Adam;
+pub use adam_w::AdamW;
 pub use autograd::Gradients;
 pub use float::Float;
 pub use gradient_check::{GradientMismatch, gradient_check};
 pub use linear::Linear;
 pub use loss::cross_entropy;
+pub use moments::Moments;
 pub use norm::LayerNorm;
+pub use save::{load, save};
+pub use save_error::{LoadError, SaveError};
+pub use schedule::warmup;
+pub use sgd::Sgd;
 pub use tensor::{Tensor, WrongLength};

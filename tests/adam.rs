@@ -1,10 +1,10 @@
-//! Adam. Page: `book/src/using_layer_norm.md`.
+//! The numbers of Adam and AdamW, and the warm-up. Page: `book/src/using_layer_norm.md`.
 
 mod common;
 
 use approx::assert_relative_eq;
-use common::{normal, panic_of};
-use evenkeel::{Adam, Tensor};
+use common::normal;
+use evenkeel::{Adam, AdamW, Gradients, Moments, Tensor, warmup};
 use ndarray::array;
 
 /// A loss with the given gradient for `w`.
@@ -49,17 +49,6 @@ fn the_first_step_of_every_parameter_has_the_size_of_lr() {
 }
 
 #[test]
-fn a_step_gives_new_numbers_and_leaves_old_handles_alone() {
-    let mut w = Tensor::parameter(array![1.0]);
-    let handle = w.clone();
-    let loss = w.square().sum();
-    Adam::new(0.1).step([&mut w], &loss.backward());
-    assert_eq!(handle.item(), 1.0);
-    assert!(w.item() < 1.0);
-    assert!(w.is_parameter());
-}
-
-#[test]
 fn two_hundred_steps_lower_a_least_squares_loss() {
     let (x, y) = (normal(&[20, 3], 1), normal(&[20, 1], 2));
     let mut w = Tensor::parameter(normal(&[3, 1], 3).value());
@@ -74,62 +63,233 @@ fn two_hundred_steps_lower_a_least_squares_loss() {
     assert!(loss(&w, &b).item() < 0.5 * before);
 }
 
-#[test]
-#[should_panic(expected = "Adam: no gradient reached parameter 1 of shape [2]")]
-fn panics_when_a_parameter_has_no_gradient() {
-    let (mut used, mut unused) =
-        (Tensor::parameter(array![1.0]), Tensor::parameter(array![1.0, 2.0]));
-    let gradients = used.sum().backward();
-    Adam::new(0.1).step([&mut used, &mut unused], &gradients);
+/// Both optimisers by one name: what holds for the one must hold for the other.
+trait Optimiser {
+    fn take(&mut self, parameters: &mut [Tensor], gradients: &Gradients);
+}
+
+impl Optimiser for Adam {
+    fn take(&mut self, parameters: &mut [Tensor], gradients: &Gradients) {
+        self.step(parameters, gradients);
+    }
+}
+
+impl Optimiser for AdamW {
+    fn take(&mut self, parameters: &mut [Tensor], gradients: &Gradients) {
+        self.step(parameters, gradients);
+    }
+}
+
+/// Where one step with the gradient `g` leads from [1, -2], the start of every row in the table of
+/// PyTorch's edge cases, with lr 0.1.
+fn from_one_and_minus_two(mut optimiser: impl Optimiser, g: [f64; 2]) -> Vec<f64> {
+    let mut w = [Tensor::parameter(array![1.0, -2.0])];
+    let gradients = loss_with_gradient(&w[0], &Tensor::new(ndarray::arr1(&g))).backward();
+    optimiser.take(&mut w, &gradients);
+    w[0].value().iter().copied().collect()
+}
+
+fn assert_near(got: &[f64], want: [f64; 2]) {
+    assert_eq!(got.len(), 2);
+    for (got, want) in got.iter().zip(want) {
+        assert!(got == &want || (got - want).abs() < 1e-12, "expected {want}, got {got}");
+    }
 }
 
 #[test]
-fn a_refused_step_moves_nothing() {
-    let (mut used, mut unused) =
-        (Tensor::parameter(array![1.0]), Tensor::parameter(array![1.0, 2.0]));
-    let gradients = used.sum().backward();
-    let mut adam = Adam::new(0.1);
-    panic_of(|| adam.step([&mut used, &mut unused], &gradients));
-    assert_eq!(used.item(), 1.0);
+fn weight_decay_goes_through_the_gradient_in_adam_and_past_it_in_adam_w() {
+    let zero = [0.0, 0.0];
+    // L2: the gradient is 0.1·p, and Adam's first step is lr·sign of it.
+    let l2 = from_one_and_minus_two(Adam::new(0.1).with_weight_decay(0.1), zero);
+    assert!((l2[0] - 0.9).abs() < 1e-7 && (l2[1] + 1.9).abs() < 1e-7, "{l2:?}");
+    // Decoupled: p·(1 - 0.1·0.1).
+    assert_near(
+        &from_one_and_minus_two(AdamW::new(0.1).with_weight_decay(0.1), zero),
+        [0.99, -1.98],
+    );
+    // The default of AdamW is 0.01: p·(1 - 0.1·0.01). The default of Adam is 0.
+    assert_near(&from_one_and_minus_two(AdamW::new(0.1), zero), [0.999, -1.998]);
+    assert_near(&from_one_and_minus_two(Adam::new(0.1), zero), [1.0, -2.0]);
 }
 
 #[test]
-#[should_panic(expected = "Adam: tensor 0 of shape [1] is no parameter")]
-fn panics_when_given_a_constant() {
-    let w = Tensor::parameter(array![1.0]);
+fn the_first_step_is_lr_unless_the_gradient_is_as_small_as_eps() {
+    let step = |g: f64| 0.1 * g / (g + 1e-8);
+    for g in [1e-3, 1e-10] {
+        let want = [1.0 - step(g), -2.0 + step(g)];
+        assert_near(&from_one_and_minus_two(Adam::new(0.1), [g, -g]), want);
+    }
+}
+
+#[test]
+fn nan_and_infinity_in_a_gradient_reach_only_their_own_number() {
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for got in [
+            from_one_and_minus_two(Adam::new(0.1), [bad, 1.0]),
+            from_one_and_minus_two(Adam::new(0.1).with_amsgrad(true), [bad, 1.0]),
+            from_one_and_minus_two(AdamW::new(0.1).with_weight_decay(0.0), [bad, 1.0]),
+        ] {
+            assert!(got[0].is_nan());
+            assert!((got[1] + 2.1).abs() < 1e-7);
+        }
+    }
+    let mut w = Tensor::parameter(array![1.0, -2.0]);
+    let mut adam = Adam::new(0.1).with_amsgrad(true);
+    let nan = Tensor::new(array![f64::NAN, 1.0]);
+    let gradients = loss_with_gradient(&w, &nan).backward();
+    adam.step([&mut w], &gradients);
+    let Moments { m, v, v_max } = adam.moments(&w).unwrap();
+    for moment in [m, v, v_max.as_ref().unwrap()] {
+        assert!(moment.value()[0].is_nan() && moment.value()[1].is_finite());
+    }
+}
+
+#[test]
+fn an_infinite_parameter_does_not_become_nan_by_a_weight_decay_of_zero() {
+    let mut w = Tensor::parameter(array![f64::INFINITY]);
     let gradients = w.sum().backward();
-    Adam::new(0.1).step([&mut Tensor::new(array![1.0])], &gradients);
+    Adam::new(0.1).step([&mut w], &gradients);
+    AdamW::new(0.1).with_weight_decay(0.0).step([&mut w], &gradients);
+    assert_eq!(w.item(), f64::INFINITY);
 }
 
 #[test]
-#[should_panic(expected = "Adam: parameter 1 of shape [1] was given before, at position 0")]
-fn panics_when_a_parameter_is_given_twice() {
-    let mut w = Tensor::parameter(array![1.0]);
-    let mut again = w.clone();
-    let gradients = w.sum().backward();
-    Adam::new(0.1).step([&mut w, &mut again], &gradients);
+fn a_gradient_of_zero_moves_nothing_unless_eps_is_zero_too() {
+    assert_near(&from_one_and_minus_two(Adam::new(0.1), [0.0, 0.0]), [1.0, -2.0]);
+    let no_eps = from_one_and_minus_two(Adam::new(0.1).with_eps(0.0), [0.0, 1.0]);
+    assert!(no_eps[0].is_nan()); // 0/0, as in PyTorch
+    assert!((no_eps[1] + 2.1).abs() < 1e-12);
 }
 
 #[test]
-fn panics_when_a_setting_is_out_of_range() {
-    let refused = |make: fn() -> Adam| {
-        *std::panic::catch_unwind(make).unwrap_err().downcast::<String>().unwrap()
+fn an_f32_gradient_whose_square_overflows_moves_nothing() {
+    let mut w = Tensor::<f32>::parameter(array![1.0, 1.0]);
+    let gradients = (&w * Tensor::new(array![1e21, 1e18])).sum().backward();
+    Adam::new(0.1).step([&mut w], &gradients);
+    assert_eq!(w.value()[0], 1.0);
+    assert!((w.value()[1] - 0.9).abs() < 1e-6);
+}
+
+#[test]
+fn with_betas_of_zero_every_step_has_the_size_of_lr() {
+    let mut w = Tensor::parameter(array![5.0]);
+    let mut adam = Adam::new(0.25).with_betas(0.0, 0.0).with_eps(0.0);
+    for (g, want) in [(3.0, 4.75), (-0.001, 5.0), (1e9, 4.75)] {
+        let gradients = (&w * g).sum().backward();
+        adam.step([&mut w], &gradients);
+        assert_eq!(w.item(), want);
+    }
+}
+
+#[test]
+fn a_learning_rate_of_zero_moves_nothing_but_remembers() {
+    let mut w = Tensor::parameter(array![1.0, -2.0]);
+    let mut adam = AdamW::new(0.0);
+    let gradients = w.square().sum().backward();
+    adam.step([&mut w], &gradients);
+    assert_eq!(w, Tensor::new(array![1.0, -2.0]));
+    assert_eq!(adam.steps(), 1);
+    assert_relative_eq!(adam.moments(&w).unwrap().m, Tensor::new(array![0.2, -0.4]));
+}
+
+#[test]
+fn amsgrad_divides_by_the_largest_v_so_far() {
+    // With beta1 0 and beta2 0.5 by hand: v = 50, 25.5, 13.25; v_max stays 50.
+    let (mut plain, mut largest) = (Tensor::parameter(array![0.0]), Tensor::parameter(array![0.0]));
+    let mut adam = Adam::new(1.0).with_betas(0.0, 0.5).with_eps(0.0);
+    let mut amsgrad = adam.clone().with_amsgrad(true);
+    let (mut by_hand_plain, mut by_hand_largest) = (0.0, 0.0);
+    for (t, (g, v)) in [(10.0, 50.0), (1.0, 25.5), (1.0, 13.25)].into_iter().enumerate() {
+        let gradients = ((&plain + &largest) * g).sum().backward();
+        adam.step([&mut plain], &gradients);
+        amsgrad.step([&mut largest], &gradients);
+        let correction: f64 = 1.0 - 0.5f64.powi(t as i32 + 1);
+        by_hand_plain -= g / (v / correction).sqrt();
+        by_hand_largest -= g / (50.0 / correction).sqrt();
+    }
+    assert_relative_eq!(plain.item(), by_hand_plain, epsilon = 1e-14);
+    assert_relative_eq!(largest.item(), by_hand_largest, epsilon = 1e-14);
+    assert_eq!(amsgrad.moments(&largest).unwrap().v_max, Some(Tensor::new(array![50.0])));
+    assert_eq!(adam.moments(&plain).unwrap().v_max, None);
+}
+
+#[test]
+fn maximize_climbs_where_minimize_descends() {
+    let up = from_one_and_minus_two(Adam::new(0.1).with_maximize(true), [0.5, -0.5]);
+    let down = from_one_and_minus_two(Adam::new(0.1), [-0.5, 0.5]);
+    assert_eq!(up, down);
+    // The weight decay still shrinks.
+    let adam_w = AdamW::new(0.1).with_weight_decay(0.1).with_maximize(true);
+    assert_near(&from_one_and_minus_two(adam_w, [0.0, 0.0]), [0.99, -1.98]);
+    let adam = Adam::new(0.1).with_weight_decay(0.1).with_maximize(true);
+    assert!(from_one_and_minus_two(adam, [0.0, 0.0])[0] < 1.0);
+}
+
+#[test]
+fn two_hundred_steps_lower_or_raise_a_loss_in_each_configuration() {
+    let train = |optimiser: &mut dyn Optimiser, transposed: bool| {
+        let (w, b, x) = (normal(&[10, 5], 1), normal(&[10], 2), normal(&[5], 3));
+        // A parameter made from an array in column order trains as well as any other.
+        let w = if transposed {
+            Tensor::parameter(w.transpose().value().reversed_axes())
+        } else {
+            Tensor::parameter(w.value())
+        };
+        let mut parameters = [w, Tensor::parameter(b.value())];
+        let x = x.reshape(&[5, 1]);
+        let loss = |p: &[Tensor]| (p[0].matmul(&x) + p[1].reshape(&[10, 1])).square().sum();
+        let before = loss(&parameters).item();
+        for _ in 0..200 {
+            let gradients = loss(&parameters).backward();
+            optimiser.take(&mut parameters, &gradients);
+        }
+        (before, loss(&parameters).item())
     };
-    assert_eq!(refused(|| Adam::new(-1.0)), "Adam: expected a finite lr of at least 0, got -1");
-    assert_eq!(
-        refused(|| Adam::new(f64::NAN)),
-        "Adam: expected a finite lr of at least 0, got NaN"
-    );
-    assert_eq!(
-        refused(|| Adam::new(0.1).with_betas(1.0, 0.9)),
-        "Adam: expected beta1 in 0 ≤ beta1 < 1, got 1"
-    );
-    assert_eq!(
-        refused(|| Adam::new(0.1).with_betas(0.9, -0.1)),
-        "Adam: expected beta2 in 0 ≤ beta2 < 1, got -0.1"
-    );
-    assert_eq!(
-        refused(|| Adam::new(0.1).with_eps(-1e-8)),
-        "Adam: expected a finite eps of at least 0, got -0.00000001"
-    );
+    for amsgrad in [false, true] {
+        for decay in [0.0, 0.1] {
+            for maximize in [false, true] {
+                for transposed in [false, true] {
+                    let adam = Adam::new(0.01).with_weight_decay(decay);
+                    let adam_w = AdamW::new(0.01).with_weight_decay(decay);
+                    for optimiser in [
+                        &mut adam.with_amsgrad(amsgrad).with_maximize(maximize)
+                            as &mut dyn Optimiser,
+                        &mut adam_w.with_amsgrad(amsgrad).with_maximize(maximize),
+                    ] {
+                        let (before, after) = train(optimiser, transposed);
+                        assert_eq!(after > before, maximize, "{before} to {after}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn two_optimisers_move_two_groups_at_their_own_rates() {
+    let (mut slow, mut fast) = (Tensor::parameter(array![0.0]), Tensor::parameter(array![0.0]));
+    let (mut adam_slow, mut adam_fast) = (Adam::new(0.001), Adam::new(0.1));
+    let gradients = (&slow + &fast).sum().backward();
+    adam_slow.step([&mut slow], &gradients);
+    adam_fast.step([&mut fast], &gradients);
+    assert_relative_eq!(slow.item(), -0.001, epsilon = 1e-9);
+    assert_relative_eq!(fast.item(), -0.1, epsilon = 1e-8);
+}
+
+#[test]
+fn an_empty_parameter_is_no_error() {
+    let mut w = Tensor::parameter(ndarray::Array2::<f64>::zeros((0, 3)));
+    let gradients = w.sum().backward();
+    Adam::new(0.1).with_amsgrad(true).step([&mut w], &gradients);
+    assert_eq!(w.shape(), [0, 3]);
+}
+
+#[test]
+fn warmup_rises_in_a_straight_line_and_stays_at_one() {
+    assert_eq!([0, 1, 2, 3, 4, 1000].map(|step| warmup(step, 4)), [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
+    assert_eq!([0, 1].map(|step| warmup(step, 0)), [1.0, 1.0]);
+    assert_eq!(warmup(usize::MAX, usize::MAX), 1.0);
+    let mut adam: AdamW = AdamW::new(0.5);
+    adam.set_lr(0.5 * warmup(0, 4));
+    assert_eq!(adam.lr(), 0.125);
 }

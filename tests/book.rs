@@ -154,6 +154,7 @@ fn a_library_user_compiles_no_server_no_mdbook_and_no_plotters() {
         "rand",
         "rand_chacha",
         "rand_distr",
+        "safetensors",
         "thiserror",
     ]);
     assert_eq!(names, expected);

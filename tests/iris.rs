@@ -1,74 +1,13 @@
-//! The pieces of the Iris network: the data, Linear and cross-entropy. Page: `book/src/iris.md`.
+//! The pieces of the Iris network, Linear and cross-entropy; the data have `tests/datasets.rs`. Page: `book/src/iris.md`.
 
 mod common;
 
 use approx::assert_relative_eq;
 use common::{normal, panic_of};
-use evenkeel::datasets::{Standardizer, iris};
 use evenkeel::{Linear, Tensor, cross_entropy, gradient_check};
-use ndarray::{Axis, array};
+use ndarray::array;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-
-#[test]
-fn iris_holds_fishers_numbers() {
-    let iris = iris();
-    assert_eq!(iris.features.dim(), (150, 4));
-    for class in 0..3 {
-        assert_eq!(iris.targets.iter().filter(|&&target| target == class).count(), 50);
-    }
-    let means = iris.features.mean_axis(Axis(0)).unwrap();
-    assert_relative_eq!(means, array![5.843333, 3.057333, 3.758, 1.199333], epsilon = 1e-6);
-    // The two flowers in which UCI's file differs.
-    assert_eq!(iris.features.row(34), array![4.9, 3.1, 1.5, 0.2]);
-    assert_eq!(iris.features.row(37), array![4.9, 3.6, 1.4, 0.1]);
-}
-
-#[test]
-fn a_split_deals_every_flower_once() {
-    let iris = iris();
-    let (train, test) = iris.split(30, &mut ChaCha8Rng::seed_from_u64(3));
-    assert_eq!((train.len(), test.len()), (120, 30));
-    assert_eq!((train.features.nrows(), test.features.nrows()), (120, 30));
-    let mut dealt: Vec<String> = train
-        .features
-        .rows()
-        .into_iter()
-        .chain(test.features.rows())
-        .map(|row| row.to_string())
-        .collect();
-    let mut all: Vec<String> =
-        iris.features.rows().into_iter().map(|row| row.to_string()).collect();
-    dealt.sort();
-    all.sort();
-    assert_eq!(dealt, all);
-    // Each row still has its own class.
-    for (row, target) in test.features.rows().into_iter().zip(&test.targets) {
-        let found = iris
-            .features
-            .rows()
-            .into_iter()
-            .zip(&iris.targets)
-            .any(|(r, t)| r == row && t == target);
-        assert!(found);
-    }
-    assert_eq!(iris.split(30, &mut ChaCha8Rng::seed_from_u64(3)).1, test);
-    assert_ne!(iris.split(30, &mut ChaCha8Rng::seed_from_u64(4)).1, test);
-}
-
-#[test]
-#[should_panic(expected = "split: expected at most 150 test rows, got 151")]
-fn panics_when_the_test_set_is_too_large() {
-    let _ = iris().split(151, &mut ChaCha8Rng::seed_from_u64(0));
-}
-
-#[test]
-fn the_standardizer_uses_only_what_it_was_fitted_to() {
-    let (train, test) = (array![[1.0, 5.0], [3.0, 5.0]], array![[5.0, 6.0]]);
-    let standardizer = Standardizer::fit(&train);
-    assert_eq!(standardizer.apply(&train), array![[-1.0, 0.0], [1.0, 0.0]]);
-    assert_eq!(standardizer.apply(&test), array![[3.0, 1.0]]); // a constant column has sd 1, not 0
-}
 
 #[test]
 fn linear_gradient_matches_finite_differences() {

@@ -1,11 +1,6 @@
 //! Fisher's Iris. Page: `book/src/iris.md`.
 
-use ndarray::Array2;
-
 use super::Dataset;
-
-/// The columns of `iris.csv`.
-type Row = (f64, f64, f64, f64, String);
 
 /// 150 iris flowers: four lengths in cm, and which of three species, 50 of each.
 ///
@@ -26,26 +21,8 @@ type Row = (f64, f64, f64, f64, String);
 /// (1936) 179–188. Page: `book/src/iris.md`.
 #[must_use]
 pub fn iris() -> Dataset {
-    let class_names = vec!["setosa", "versicolor", "virginica"];
-    let mut features = Vec::with_capacity(600);
-    let mut targets = Vec::with_capacity(150);
-    let mut reader = csv::Reader::from_reader(include_bytes!("iris.csv").as_slice());
-    for row in reader.deserialize() {
-        // The file is part of this crate, and `tests/iris.rs` reads every row of it.
-        let (sepal_length, sepal_width, petal_length, petal_width, species): Row =
-            row.expect("four numbers and a name");
-        features.extend([sepal_length, sepal_width, petal_length, petal_width]);
-        targets.push(class_names.iter().position(|name| *name == species).expect("a species"));
-    }
-    Dataset {
-        features: Array2::from_shape_vec((targets.len(), 4), features).expect("four numbers a row"),
-        targets,
-        feature_names: vec![
-            "sepal length (cm)",
-            "sepal width (cm)",
-            "petal length (cm)",
-            "petal width (cm)",
-        ],
-        class_names,
-    }
+    // The file is part of this crate, and `tests/datasets.rs` reads every row of it.
+    let table = Dataset::from_csv(include_bytes!("iris.csv").as_slice()).expect("a whole table");
+    let names = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"];
+    Dataset { feature_names: names.map(str::to_owned).to_vec(), ..table }
 }

@@ -1,14 +1,18 @@
-//! Data to learn from, embedded, so that nothing is fetched. Page: `book/src/iris.md`.
+//! Data to learn from, embedded, so that nothing is fetched, or your own. Page: `book/src/iris.md`.
 //!
 //! `src/datasets/ORIGIN.md` tells where the numbers come from.
 
+mod digits;
 mod iris;
+mod table;
 
 use ndarray::{Array1, Array2, Axis};
 use rand::Rng;
 use rand::seq::SliceRandom;
 
+pub use digits::digits;
 pub use iris::iris;
+pub use table::TableError;
 
 /// Rows of measurements, and the class of each.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,9 +22,9 @@ pub struct Dataset {
     /// The class of each row, an index into `class_names`.
     pub targets: Vec<usize>,
     /// What the columns are, with their units.
-    pub feature_names: Vec<&'static str>,
+    pub feature_names: Vec<String>,
     /// What the classes are.
-    pub class_names: Vec<&'static str>,
+    pub class_names: Vec<String>,
 }
 
 impl Dataset {

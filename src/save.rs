@@ -1,0 +1,253 @@
+//! [`save`] and [`load`]: tensors in a safetensors file. Page: `book/src/tensor.md`.
+
+use std::borrow::{Borrow, Cow};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::panic::catch_unwind;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ndarray::IxDyn;
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{Dtype, SafeTensors, View};
+
+use crate::autograd::Value;
+use crate::{Float, LoadError, SaveError, Tensor};
+
+/// Writes named tensors to a safetensors file, which PyTorch, candle and others read.
+///
+/// The names are yours; those of PyTorch's `state_dict` (`l1.weight`, `norm.running_mean`) let a
+/// model there load the file. Save all that [`load`] shall bring back: parameters and running
+/// statistics.
+///
+/// The file is whole or not there: the bytes go to a new file beside it, which takes its name once
+/// they are on the disk.
+///
+/// ```
+/// use evenkeel::{Linear, Tensor, load, save};
+/// use rand::SeedableRng;
+///
+/// struct Network { l1: Linear, l2: Linear }
+///
+/// impl Network {
+///     fn named_tensors_mut(&mut self) -> [(&str, &mut Tensor); 4] {
+///         [
+///             ("l1.weight", &mut self.l1.weight),
+///             ("l1.bias", &mut self.l1.bias),
+///             ("l2.weight", &mut self.l2.weight),
+///             ("l2.bias", &mut self.l2.bias),
+///         ]
+///     }
+/// }
+///
+/// let new = |seed| {
+///     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+///     Network { l1: Linear::new(4, 8, &mut rng), l2: Linear::new(8, 3, &mut rng) }
+/// };
+/// let (mut trained, mut fresh) = (new(1), new(2));
+/// assert_ne!(fresh.l1.weight, trained.l1.weight);
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("network.safetensors");
+/// save(&path, trained.named_tensors_mut())?;
+/// load(&path, fresh.named_tensors_mut())?;
+/// assert_eq!(fresh.l1.weight, trained.l1.weight);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`SaveError`]: if the file cannot be written, if two tensors have one name, or if one is called
+/// `__metadata__`.
+///
+/// *PyTorch*: `safetensors.torch.save_file(model.state_dict(), path)`. Page: `book/src/tensor.md`.
+pub fn save<T: Float, N: AsRef<str>, B: Borrow<Tensor<T>>>(
+    path: impl AsRef<Path>,
+    tensors: impl IntoIterator<Item = (N, B)>,
+) -> Result<(), SaveError> {
+    let path = path.as_ref();
+    let tensors: Vec<_> = tensors.into_iter().collect();
+    if let Some(name) = given_twice(tensors.iter().map(|(name, _)| name.as_ref())) {
+        return Err(SaveError::GivenTwice { name });
+    }
+    if tensors.iter().any(|(name, _)| name.as_ref() == "__metadata__") {
+        return Err(SaveError::Reserved);
+    }
+    let views = tensors.iter().map(|(name, tensor)| (name.as_ref(), Saved(tensor.borrow())));
+    safetensors::serialize(views, None)
+        .map_err(|error| io::Error::other(error.to_string()))
+        .and_then(|bytes| write_whole(path, &bytes))
+        .map_err(|source| SaveError::Write { path: path.to_owned(), source })
+}
+
+/// Reads what [`save`] wrote, or PyTorch, into tensors that are there: all of them or none.
+///
+/// A parameter stays the same parameter: an optimiser still knows it. Handles and graphs from
+/// before keep the old numbers.
+///
+/// The names in the file and the names given must be the same, and so must every shape and element
+/// type: a model that was half loaded would compute something, and wrongly. One thing is converted:
+/// PyTorch keeps the count of BatchNorm (`num_batches_tracked`) as a single integer, `I64`; it is
+/// taken where the element type holds it exactly.
+///
+/// The example stands at [`save`].
+///
+/// # Errors
+/// [`LoadError`], with the file, the tensor, what was expected and what was found.
+///
+/// # Panics
+/// If a tensor is the result of an operation: new numbers would not be what it was computed from.
+///
+/// *PyTorch*: `model.load_state_dict(safetensors.torch.load_file(path))`. Page:
+/// `book/src/tensor.md`.
+#[track_caller]
+pub fn load<'a, T: Float + 'a, N: AsRef<str>>(
+    path: impl AsRef<Path>,
+    tensors: impl IntoIterator<Item = (N, &'a mut Tensor<T>)>,
+) -> Result<(), LoadError> {
+    let path = path.as_ref();
+    let tensors: Vec<_> = tensors.into_iter().collect();
+    for (name, tensor) in &tensors {
+        assert!(
+            tensor.node.is_none() || tensor.is_parameter(),
+            "load: expected constants and parameters, but `{}` is the result of an operation",
+            name.as_ref()
+        );
+    }
+    if let Some(name) = given_twice(tensors.iter().map(|(name, _)| name.as_ref())) {
+        return Err(LoadError::GivenTwice { name });
+    }
+    let bytes = fs::read(path).map_err(|source| LoadError::Read { path: path.into(), source })?;
+    let damaged = |reason| LoadError::NotSafetensors { path: path.to_owned(), reason };
+    let (metadata, data) = parse(&bytes).map_err(damaged)?;
+
+    let infos = metadata.tensors();
+    let asked: BTreeSet<&str> = tensors.iter().map(|(name, _)| name.as_ref()).collect();
+    let there: BTreeSet<&str> = infos.keys().map(String::as_str).collect();
+    if asked != there {
+        let only_in = |a: &BTreeSet<&str>, b| a.difference(b).map(ToString::to_string).collect();
+        let (missing, unexpected) = (only_in(&asked, &there), only_in(&there, &asked));
+        return Err(LoadError::Names { path: path.to_owned(), missing, unexpected });
+    }
+    let mut values = Vec::with_capacity(tensors.len());
+    for (name, tensor) in &tensors {
+        values.push(read(path, name.as_ref(), tensor.shape(), infos[name.as_ref()], data)?);
+    }
+    for ((_, tensor), value) in tensors.into_iter().zip(values) {
+        tensor.value = value;
+    }
+    Ok(())
+}
+
+fn given_twice<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    names.into_iter().find(|name| !seen.insert(*name)).map(str::to_owned)
+}
+
+/// The header of a safetensors file and the bytes after it.
+fn parse(bytes: &[u8]) -> Result<(Metadata, &[u8]), String> {
+    // The crate adds up the lengths that the header claims. Where overflow is checked, lengths made
+    // up to overflow panic; elsewhere it finds that they are not the length of the file.
+    let header = catch_unwind(|| SafeTensors::read_metadata(bytes));
+    let (length, metadata) = header
+        .map_err(|_| "the lengths in its header overflow".to_owned())?
+        .map_err(|error| error.to_string())?;
+    Ok((metadata, &bytes[8 + length..]))
+}
+
+/// The numbers of one tensor.
+fn read<T: Float>(
+    path: &Path,
+    name: &str,
+    shape: &[usize],
+    info: &TensorInfo,
+    data: &[u8],
+) -> Result<Value<T>, LoadError> {
+    let (path, name) = (|| path.to_owned(), || name.to_owned());
+    if info.shape != shape {
+        let (expected, got) = (shape.to_vec(), info.shape.clone());
+        return Err(LoadError::Shape { path: path(), name: name(), expected, got });
+    }
+    let bytes = &data[info.data_offsets.0..info.data_offsets.1]; // `parse` has checked all offsets
+    numbers(info.dtype, bytes)
+        .and_then(|numbers| Value::from_shape_vec(IxDyn(shape), numbers).ok())
+        .ok_or_else(|| {
+            let (expected, got) = (element_type::<T>().to_string(), info.dtype.to_string());
+            LoadError::ElementType { path: path(), name: name(), expected, got }
+        })
+}
+
+/// The numbers in `bytes`, if they are of `T`'s type, or one integer that `T` holds exactly.
+fn numbers<T: Float>(kind: Dtype, bytes: &[u8]) -> Option<Vec<T>> {
+    let (fours, eights) = (bytes.as_chunks::<4>().0, bytes.as_chunks::<8>().0);
+    match (kind, element_type::<T>()) {
+        (Dtype::F32, Dtype::F32) => {
+            Some(fours.iter().map(|&b| T::of(f32::from_le_bytes(b).into())).collect())
+        }
+        (Dtype::F64, Dtype::F64) => {
+            Some(eights.iter().map(|&b| T::of(f64::from_le_bytes(b))).collect())
+        }
+        (Dtype::I64, _) if eights.len() == 1 => {
+            let count = i64::from_le_bytes(eights[0]) as f64;
+            // 2²⁴ or 2⁵³: up to here every integer has a float of its own.
+            (count.abs() < 2.0 / T::epsilon().wide()).then(|| vec![T::of(count)])
+        }
+        _ => None,
+    }
+}
+
+/// What safetensors calls `T`, which is one of two.
+fn element_type<T: Float>() -> Dtype {
+    if size_of::<T>() == 4 { Dtype::F32 } else { Dtype::F64 }
+}
+
+/// A tensor as the safetensors crate wants to see it.
+struct Saved<'a, T: Float>(&'a Tensor<T>);
+
+impl<T: Float> View for Saved<'_, T> {
+    fn dtype(&self) -> Dtype {
+        element_type::<T>()
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    // An f32 comes back from f64 as it was.
+    #[expect(clippy::cast_possible_truncation)]
+    fn data(&self) -> Cow<'_, [u8]> {
+        let numbers = self.0.as_slice().iter().map(|x| x.wide());
+        if element_type::<T>() == Dtype::F32 {
+            numbers.flat_map(|x| (x as f32).to_le_bytes()).collect()
+        } else {
+            numbers.flat_map(f64::to_le_bytes).collect()
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(self.0.as_slice())
+    }
+}
+
+/// Writes a new file beside `path`, waits until it is on the disk, and gives it that name.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let (mut file, beside) = loop {
+        let mut beside = path.as_os_str().to_owned();
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        beside.push(format!(".{process}-{number}.part"));
+        match File::create_new(&beside) {
+            Ok(file) => break (file, beside),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    };
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    drop(file);
+    let done = written.and_then(|()| fs::rename(&beside, path));
+    if done.is_err() {
+        // The first error is the one to tell; if this fails too, a `.part` is left.
+        let _ = fs::remove_file(&beside);
+    }
+    done
+}

@@ -1,0 +1,87 @@
+//! A model goes to Python and back, by `tests/safetensors_in_python.py`. Page: `book/src/tensor.md`.
+
+mod common;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+use common::normal;
+use evenkeel::{LayerNorm, Linear, Tensor, load, save};
+use ndarray::array;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// The network that the Python script has too.
+struct Network {
+    l1: Linear<f32>,
+    norm: LayerNorm<f32>,
+    l2: Linear<f32>,
+    /// Stands for what a layer keeps and does not train.
+    running_mean: Tensor<f32>,
+}
+
+impl Network {
+    fn new(seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        Self {
+            l1: Linear::new(4, 8, &mut rng),
+            norm: LayerNorm::new(8),
+            l2: Linear::new(8, 3, &mut rng),
+            running_mean: Tensor::new(normal(&[8], seed).value().map(|&x| x as f32)),
+        }
+    }
+
+    fn named_tensors_mut(&mut self) -> [(&str, &mut Tensor<f32>); 7] {
+        [
+            ("l1.weight", &mut self.l1.weight),
+            ("l1.bias", &mut self.l1.bias),
+            ("norm.weight", &mut self.norm.gamma),
+            ("norm.bias", &mut self.norm.beta),
+            ("norm.running_mean", &mut self.running_mean),
+            ("l2.weight", &mut self.l2.weight),
+            ("l2.bias", &mut self.l2.bias),
+        ]
+    }
+}
+
+#[test]
+fn a_model_saved_here_loads_in_python_and_one_written_there_loads_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, theirs) =
+        (folder.path().join("ours.safetensors"), folder.path().join("theirs.safetensors"));
+    let mut network = Network::new(1);
+    save(&ours, network.named_tensors_mut()).unwrap();
+    let double = folder.path().join("double.safetensors");
+    save(&double, [("x", &Tensor::new(array![[0.1, -2.5e300]]))]).unwrap();
+
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/safetensors_in_python.py");
+    let run = Command::new("python3").arg(script).args([&ours, &double, &theirs]).output();
+    let skip = |why: &str| {
+        // Not `println!`, which a passing test keeps to itself.
+        writeln!(std::io::stderr(), "skipped the exchange with Python: {why}").unwrap();
+    };
+    let output = match run {
+        Ok(output) => output,
+        Err(error) => return skip(&format!("python3: {error}")),
+    };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.code() == Some(77) {
+        return skip(said.trim());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{complaint}");
+    writeln!(std::io::stderr(), "{}", said.trim()).unwrap();
+
+    // Python wrote every tensor doubled, and a count of 17 batches.
+    let mut back = Network::new(2);
+    let mut count = Tensor::new(ndarray::arr0(0.0));
+    let named = back.named_tensors_mut().into_iter();
+    load(&theirs, named.chain([("norm.num_batches_tracked", &mut count)])).unwrap();
+    assert_eq!(count.item(), 17.0);
+    for ((name, mine), (_, doubled)) in
+        network.named_tensors_mut().into_iter().zip(back.named_tensors_mut())
+    {
+        assert_eq!(&*mine * 2.0, *doubled, "{name}");
+    }
+}
