@@ -4,6 +4,8 @@
 //! reader's code that broke the rule (`#[track_caller]` all the way up), saying what was expected
 //! and what was found.
 
+use std::ops::Range;
+
 /// The shape two operands take together, by NumPy's rule: align at the last axis, an axis of length
 /// 1 stretches.
 #[track_caller]
@@ -28,9 +30,12 @@ pub(crate) fn broadcast(op: &str, a: &[usize], b: &[usize]) -> Vec<usize> {
 /// The shape `from` must be able to stretch to.
 #[track_caller]
 pub(crate) fn broadcast_to(from: &[usize], to: &[usize]) {
-    let fits = from.len() <= to.len()
-        && from.iter().rev().zip(to.iter().rev()).all(|(&own, &wanted)| own == wanted || own == 1);
-    assert!(fits, "broadcast_to: shape {from:?} does not stretch to {to:?}");
+    assert!(stretches(from, to), "broadcast_to: shape {from:?} does not stretch to {to:?}");
+}
+
+fn stretches(from: &[usize], to: &[usize]) -> bool {
+    let mut from_the_last = from.iter().rev().zip(to.iter().rev());
+    from.len() <= to.len() && from_the_last.all(|(&own, &wanted)| own == wanted || own == 1)
 }
 
 /// An axis counted from the front; negative ones count from the back, -1 is the last.
@@ -48,18 +53,18 @@ pub(crate) fn axis(op: &str, axis: isize, shape: &[usize]) -> usize {
     }
 }
 
-/// `[m, k]` by `[k, n]` gives `[m, n]`.
+/// `[.., m, k]` by `[.., k, n]`: the leading axes of the product, by the broadcasting rule, and m, k,
+/// n.
 #[track_caller]
-pub(crate) fn matmul(a: &[usize], b: &[usize]) -> (usize, usize, usize) {
-    match (a, b) {
-        (&[m, k], &[k2, n]) if k == k2 => (m, k, n),
-        (&[_, k], &[k2, _]) => {
-            panic!(
-                "matmul: expected [m, k] by [k, n], got {a:?} by {b:?}: the inner lengths {k} and {k2} differ"
-            )
-        }
-        _ => panic!("matmul: expected two matrices, [m, k] by [k, n], got {a:?} by {b:?}"),
-    }
+pub(crate) fn matmul(a: &[usize], b: &[usize]) -> (Vec<usize>, [usize; 3]) {
+    let (&[ref a_leading @ .., m, k], &[ref b_leading @ .., k2, n]) = (a, b) else {
+        panic!("matmul: expected two matrices, [.., m, k] by [.., k, n], got {a:?} by {b:?}")
+    };
+    assert!(
+        k == k2,
+        "matmul: expected [.., m, k] by [.., k, n], got {a:?} by {b:?}: the inner lengths {k} and {k2} differ"
+    );
+    (broadcast("matmul, leading axes", a_leading, b_leading), [m, k, n])
 }
 
 /// A shape with as many elements as the one it replaces.
@@ -67,6 +72,24 @@ pub(crate) fn matmul(a: &[usize], b: &[usize]) -> (usize, usize, usize) {
 pub(crate) fn reshape(from: &[usize], to: &[usize]) {
     let (had, wanted) = (from.iter().product::<usize>(), to.iter().product::<usize>());
     assert!(had == wanted, "reshape: {from:?} holds {had} values, {to:?} would hold {wanted}");
+}
+
+/// A range of positions along `axis`.
+#[track_caller]
+pub(crate) fn slice(axis: usize, range: &Range<usize>, shape: &[usize]) {
+    let length = shape[axis];
+    assert!(
+        range.start <= range.end && range.end <= length,
+        "slice_axis: {range:?} is no range within 0..{length}, axis {axis} of shape {shape:?}"
+    );
+}
+
+/// Two shapes that may differ along `axis` only.
+#[track_caller]
+pub(crate) fn concat(axis: usize, a: &[usize], b: &[usize]) {
+    let fits =
+        a.len() == b.len() && a.iter().zip(b).enumerate().all(|(at, (a, b))| at == axis || a == b);
+    assert!(fits, "concat: shapes {a:?} and {b:?} differ in more than axis {axis}");
 }
 
 /// An array whose shape must be exactly `expected`.

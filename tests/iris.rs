@@ -136,7 +136,7 @@ fn cross_entropy_refuses_what_does_not_fit() {
 }
 
 #[test]
-#[should_panic(expected = "matmul: expected [m, k] by [k, n], got [2, 5] by [3, 4]")]
+#[should_panic(expected = "matmul: expected [.., m, k] by [.., k, n], got [2, 5] by [3, 4]")]
 fn panics_when_the_features_differ() {
     let layer: Linear = Linear::new(3, 4, &mut ChaCha8Rng::seed_from_u64(1));
     let _ = layer.forward(&normal(&[2, 5], 1));
