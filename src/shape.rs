@@ -125,3 +125,29 @@ fn ending_in(shape: &[usize]) -> String {
     let lengths: Vec<String> = shape.iter().map(ToString::to_string).collect();
     format!("[.., {}]", lengths.join(", "))
 }
+
+/// The (out_features, in_features) of a `Linear`'s weight.
+#[track_caller]
+pub(crate) fn linear(weight: &[usize]) -> (usize, usize) {
+    let &[out_features, in_features] = weight else {
+        panic!("Linear: expected a weight of shape [out_features, in_features], got {weight:?}")
+    };
+    (out_features, in_features)
+}
+
+/// The (batch, classes) of a classifier's logits, for as many targets.
+#[track_caller]
+pub(crate) fn logits(logits: &[usize], targets: usize) -> (usize, usize) {
+    let &[batch, classes] = logits else {
+        panic!("cross_entropy: expected logits of shape [batch, classes], got {logits:?}")
+    };
+    assert!(
+        classes > 0,
+        "cross_entropy: expected logits with at least one class, got shape {logits:?}"
+    );
+    assert!(
+        targets == batch,
+        "cross_entropy: expected {batch} targets, one per row, got {targets}"
+    );
+    (batch, classes)
+}

@@ -4,6 +4,8 @@
 //! that no layer here knows fails.
 
 mod common;
+#[path = "golden_ops/functional.rs"]
+mod functional;
 #[path = "golden_ops/layer_norm.rs"]
 mod layer_norm;
 #[path = "golden_ops/mlp_training.rs"]
@@ -77,6 +79,7 @@ fn run(case: &Case) -> Result<(), String> {
 
 fn run_as<T: Float>(case: &Case) -> Result<(), String> {
     match case.op.as_str() {
+        "Relu" | "Softmax" | "LogSoftmax" | "CrossEntropy" => functional::run::<T>(case),
         "LayerNorm" => layer_norm::run::<T>(case),
         "MLP_training" => mlp_training::run::<T>(case),
         other => Err(format!("op `{other}` is not known")),

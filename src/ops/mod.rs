@@ -20,4 +20,4 @@ mod matmul;
 mod reduce;
 mod reshape;
 mod slice;
-mod softmax;
+pub(crate) mod softmax;

@@ -74,13 +74,13 @@ impl<T: Float> Tensor<T> {
 }
 
 /// What both passes need of a row: its largest number, and `Σⱼ exp(xⱼ - largest)`.
-struct Exponentials {
-    largest: f64,
-    sum: f64,
+pub(crate) struct Exponentials {
+    pub(crate) largest: f64,
+    pub(crate) sum: f64,
 }
 
 impl Exponentials {
-    fn of<T: Float>(row: impl Iterator<Item = T> + Clone) -> Self {
+    pub(crate) fn of<T: Float>(row: impl Iterator<Item = T> + Clone) -> Self {
         // `max` passes over NaN, the sum does not: one NaN makes the row NaN.
         let largest = row.clone().fold(T::neg_infinity(), T::max).wide();
         Self { largest, sum: row.map(|x| (x.wide() - largest).exp()).sum() }
