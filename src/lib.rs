@@ -27,7 +27,8 @@
 //! 2. `shape`: every shape rule and every shape message.
 //! 3. `ops`: one function per operation, with its derivative.
 //! 4. `norm`: [`LayerNorm`]; its loops stand in `norm/kernel.rs`.
-//! 5. [`Linear`], [`cross_entropy`], [`Adam`]: the rest of a network.
+//! 5. [`Linear`], [`cross_entropy`], [`Adam`]: the rest of a network; [`MultiHeadAttention`] and
+//!    [`TransformerBlock`] for larger ones.
 //! 6. [`gradient_check()`]: central differences against `backward`.
 //! 7. [`datasets`]: Iris, embedded.
 //!
@@ -40,7 +41,9 @@
 mod book;
 
 mod adam;
+mod attention;
 mod autograd;
+mod block;
 pub mod datasets;
 mod float;
 mod gradient_check;
@@ -53,7 +56,9 @@ mod shape;
 mod tensor;
 
 pub use adam::Adam;
+pub use attention::{Mask, MultiHeadAttention, attention_weights, scaled_dot_product_attention};
 pub use autograd::Gradients;
+pub use block::{NormPlacement, TransformerBlock};
 pub use float::Float;
 pub use gradient_check::{GradientMismatch, gradient_check};
 pub use linear::Linear;

@@ -151,3 +151,45 @@ pub(crate) fn logits(logits: &[usize], targets: usize) -> (usize, usize) {
     );
     (batch, classes)
 }
+
+/// Queries `[.., queries, d]` and keys `[.., keys, d]` with the same leading axes; returns queries,
+/// keys and d.
+#[track_caller]
+pub(crate) fn attention(q: &[usize], k: &[usize]) -> (usize, usize, usize) {
+    match (q, k) {
+        (&[ref q_leading @ .., queries, q_d], &[ref k_leading @ .., keys, k_d])
+            if q_leading == k_leading && q_d == k_d && q_d > 0 =>
+        {
+            (queries, keys, q_d)
+        }
+        _ => panic!(
+            "attention: expected queries [.., queries, d] and keys [.., keys, d], d at least 1, got {q:?} and {k:?}"
+        ),
+    }
+}
+
+/// Values `[.., keys, features]`, one row for each key.
+#[track_caller]
+pub(crate) fn attention_values(k: &[usize], v: &[usize]) {
+    let rows = k.len() - 1;
+    assert!(
+        v.len() == k.len() && v[..rows] == k[..rows],
+        "attention: expected values [.., keys, features] beside keys {k:?}, got {v:?}"
+    );
+}
+
+/// An input `[.., length, features]`.
+#[track_caller]
+pub(crate) fn positions(layer: &str, features: usize, input: &[usize]) {
+    let fits = matches!(input, &[.., _, last] if last == features);
+    assert!(fits, "{layer}: expected an input of shape [.., length, {features}], got {input:?}");
+}
+
+/// A mask that stretches to the shape of the scores.
+#[track_caller]
+pub(crate) fn mask(mask: &[usize], scores: &[usize]) {
+    assert!(
+        stretches(mask, scores),
+        "attention: expected a mask that stretches to the scores' shape {scores:?}, got {mask:?}"
+    );
+}

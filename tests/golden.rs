@@ -3,6 +3,8 @@
 //! Each case is a test of its own: `cargo test --test golden constrows` runs those whose name holds that word. A case
 //! that no layer here knows fails.
 
+#[path = "golden_ops/attention.rs"]
+mod attention;
 mod common;
 #[path = "golden_ops/functional.rs"]
 mod functional;
@@ -80,6 +82,9 @@ fn run(case: &Case) -> Result<(), String> {
 fn run_as<T: Float>(case: &Case) -> Result<(), String> {
     match case.op.as_str() {
         "Relu" | "Softmax" | "LogSoftmax" | "CrossEntropy" => functional::run::<T>(case),
+        "ScaledDotProductAttention" | "MultiheadAttention" | "TransformerEncoderLayer" => {
+            attention::run::<T>(case)
+        }
         "LayerNorm" => layer_norm::run::<T>(case),
         "MLP_training" => mlp_training::run::<T>(case),
         other => Err(format!("op `{other}` is not known")),

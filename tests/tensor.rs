@@ -127,6 +127,7 @@ fn tensors_and_layers_can_be_sent_and_shared() {
     check::<LayerNorm>();
     check::<Linear>();
     check::<evenkeel::Adam>();
+    check::<evenkeel::TransformerBlock>(); // attention in it
 
     let x = Tensor::parameter(array![2.0]);
     let dx = std::thread::scope(|scope| {

@@ -2,7 +2,7 @@
 //!
 //! Both subtract the largest number first, so that no `exp` overflows, and sum in `f64`.
 
-use ndarray::{ArrayD, ArrayViewMut1, Axis};
+use ndarray::{ArrayD, ArrayViewMut1, Axis, Zip};
 
 use crate::autograd::{Value, record};
 use crate::{Float, Tensor, shape};
@@ -70,6 +70,29 @@ impl<T: Float> Tensor<T> {
             }
             [Some(dx.into_shared())]
         })
+    }
+
+    /// Softmax along the last axis over the entries that are `allowed`; the others get 0, and so
+    /// does a row where none is.
+    ///
+    /// `allowed` broadcasts to this tensor's shape.
+    pub(crate) fn softmax_where(&self, allowed: &ArrayD<bool>) -> Self {
+        let last = Axis(self.shape().len() - 1);
+        let allowed = allowed.broadcast(self.shape()).expect("checked by the caller");
+        let mut y = self.value.to_owned();
+        for (mut row, allowed) in y.lanes_mut(last).into_iter().zip(allowed.lanes(last)) {
+            if !allowed.iter().any(|&allowed| allowed) {
+                row.fill(T::zero());
+                continue;
+            }
+            Zip::from(&mut row).and(&allowed).for_each(|x, &allowed| {
+                if !allowed {
+                    *x = T::neg_infinity();
+                }
+            });
+            softmax_in_place(row);
+        }
+        record_softmax(self, y, last)
     }
 }
 
