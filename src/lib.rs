@@ -27,8 +27,8 @@
 //! 2. `shape`: every shape rule and every shape message.
 //! 3. `ops`: one function per operation, with its derivative.
 //! 4. `norm`: [`LayerNorm`]; its loops stand in `norm/kernel.rs`.
-//! 5. [`Linear`], [`cross_entropy`], [`Adam`]: the rest of a network; [`MultiHeadAttention`] and
-//!    [`TransformerBlock`] for larger ones.
+//! 5. [`Linear`], [`cross_entropy`], [`Adam`]: the rest of a network; [`MultiHeadAttention`],
+//!    [`TransformerBlock`] and [`Conv2d`] for larger ones.
 //! 6. [`gradient_check()`]: central differences against `backward`.
 //! 7. [`datasets`]: Iris, embedded.
 //!
@@ -44,6 +44,7 @@ mod adam;
 mod attention;
 mod autograd;
 mod block;
+mod conv;
 pub mod datasets;
 mod float;
 mod gradient_check;
@@ -59,6 +60,7 @@ pub use adam::Adam;
 pub use attention::{Mask, MultiHeadAttention, attention_weights, scaled_dot_product_attention};
 pub use autograd::Gradients;
 pub use block::{NormPlacement, TransformerBlock};
+pub use conv::Conv2d;
 pub use float::Float;
 pub use gradient_check::{GradientMismatch, gradient_check};
 pub use linear::Linear;

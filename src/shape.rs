@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use crate::conv::Window;
+
 /// The shape two operands take together, by NumPy's rule: align at the last axis, an axis of length
 /// 1 stretches.
 #[track_caller]
@@ -192,4 +194,35 @@ pub(crate) fn mask(mask: &[usize], scores: &[usize]) {
         stretches(mask, scores),
         "attention: expected a mask that stretches to the scores' shape {scores:?}, got {mask:?}"
     );
+}
+
+/// The four lengths of a `Conv2d`'s weight.
+#[track_caller]
+pub(crate) fn kernel(weight: &[usize]) -> [usize; 4] {
+    let &[out_channels, in_channels, height, width] = weight else {
+        panic!(
+            "Conv2d: expected a weight of shape [out_channels, in_channels, height, width], got {weight:?}"
+        )
+    };
+    [out_channels, in_channels, height, width]
+}
+
+/// Images `[batch, channels, height, width]` under a moving kernel; returns batch, height and width
+/// of the output.
+#[track_caller]
+pub(crate) fn convolution(images: &[usize], channels: usize, window: &Window) -> [usize; 3] {
+    let (batch, height, width) = match *images {
+        [batch, found, height, width] if found == channels => (batch, height, width),
+        _ => panic!(
+            "Conv2d: expected an input of shape [batch, {channels}, height, width], got {images:?}"
+        ),
+    };
+    let Window { kernel, stride, padding } = window;
+    let padded = [height + 2 * padding[0], width + 2 * padding[1]];
+    assert!(
+        padded[0] >= kernel[0] && padded[1] >= kernel[1],
+        "Conv2d: expected an image at least as large as the kernel {kernel:?}, got {padded:?} with its padding"
+    );
+    let places = |axis: usize| (padded[axis] - kernel[axis]) / stride[axis] + 1;
+    [batch, places(0), places(1)]
 }

@@ -128,6 +128,7 @@ fn tensors_and_layers_can_be_sent_and_shared() {
     check::<Linear>();
     check::<evenkeel::Adam>();
     check::<evenkeel::TransformerBlock>(); // attention in it
+    check::<evenkeel::Conv2d>();
 
     let x = Tensor::parameter(array![2.0]);
     let dx = std::thread::scope(|scope| {
