@@ -27,7 +27,8 @@
 //! 2. `shape`: every shape rule and every shape message.
 //! 3. `ops`: one function per operation, with its derivative.
 //! 4. `norm`: [`LayerNorm`]; its loops stand in `norm/kernel.rs`.
-//! 5. [`Linear`], [`cross_entropy`]: the rest of a network.
+//! 5. [`Linear`], [`cross_entropy`]: the rest of a network; [`MultiHeadAttention`],
+//!    [`TransformerBlock`] and [`Conv2d`] for larger ones.
 //! 6. [`Sgd`], [`Adam`], [`AdamW`], [`warmup()`]: training it. What they share stands in `optimiser`.
 //! 7. [`gradient_check()`]: central differences against `backward`.
 //! 8. [`save()`] and [`load()`]: safetensors files, to PyTorch and back.
@@ -43,10 +44,14 @@ mod book;
 
 mod adam;
 mod adam_w;
+mod attention;
 mod autograd;
+mod block;
+mod conv;
 pub mod datasets;
 mod float;
 mod gradient_check;
+mod init;
 mod linear;
 mod loss;
 mod moments;
@@ -62,11 +67,14 @@ mod tensor;
 
 pub use adam::Adam;
 pub use adam_w::AdamW;
+pub use attention::{Mask, MultiHeadAttention, attention_weights, scaled_dot_product_attention};
 pub use autograd::Gradients;
+pub use block::{NormPlacement, TransformerBlock};
+pub use conv::Conv2d;
 pub use float::Float;
 pub use gradient_check::{GradientMismatch, gradient_check};
 pub use linear::Linear;
-pub use loss::cross_entropy;
+pub use loss::{CrossEntropy, Reduction, cross_entropy, mse};
 pub use moments::Moments;
 pub use norm::LayerNorm;
 pub use save::{load, save};

@@ -1,10 +1,8 @@
 //! [`Linear`]: the layer y = x·Wᵀ + b. Page: `book/src/iris.md`.
 
-use ndarray::Array;
 use rand::Rng;
-use rand_distr::{Distribution, StandardNormal};
 
-use crate::{Float, Tensor};
+use crate::{Float, Tensor, init, shape};
 
 /// Multiplies by a weight matrix and adds a bias: `y = x·Wᵀ + b`.
 ///
@@ -12,7 +10,8 @@ use crate::{Float, Tensor};
 /// `[out_features]`.
 ///
 /// # Shapes
-/// input `[batch, in_features]`, output `[batch, out_features]`.
+/// input `[.., in_features]`, output `[.., out_features]`: each row along the last axis by itself,
+/// whatever axes stand before it.
 ///
 /// # Defaults
 /// `W` from N(0, 2/`in_features`), the variance that keeps the size of activations through ReLU (He
@@ -33,7 +32,8 @@ use crate::{Float, Tensor};
 /// ```
 ///
 /// *Differs from PyTorch in*: the initial values (there both are uniform within ±1/√`in_features`).
-/// The layout of `W` is the same.
+/// The layout of `W` is the same. Without a bias, `b` is a constant zero here,
+/// not absent.
 ///
 /// Paper: He, Zhang, Ren, Sun, *Delving Deep into Rectifiers*, 2015 (arXiv 1502.01852). Page:
 /// `book/src/iris.md`.
@@ -54,36 +54,56 @@ impl<T: Float> Linear<T> {
     #[track_caller]
     pub fn new(in_features: usize, out_features: usize, rng: &mut impl Rng) -> Self {
         assert!(in_features > 0, "Linear: expected at least one input feature, got 0");
-        let sd = (2.0 / in_features as f64).sqrt();
-        let weight = Array::from_shape_simple_fn((out_features, in_features), || {
-            let z: f64 = StandardNormal.sample(rng);
-            T::of(sd * z)
-        });
         Self {
-            weight: Tensor::parameter(weight),
-            bias: Tensor::parameter(Array::zeros(out_features)),
+            weight: init::normal(&[out_features, in_features], 2.0 / in_features as f64, rng),
+            bias: init::zeros(out_features, true),
         }
+    }
+
+    /// With `false`, `b` is a constant zero: nothing is added and nothing trained. The default is
+    /// `true`.
+    ///
+    /// ```
+    /// # use evenkeel::Linear; use rand::SeedableRng;
+    /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    /// let layer: Linear = Linear::new(2, 3, &mut rng).with_bias(false);
+    /// assert_eq!(layer.parameters().len(), 1);
+    /// ```
+    #[must_use]
+    pub fn with_bias(mut self, bias: bool) -> Self {
+        self.bias = init::zeros(self.bias.shape()[0], bias);
+        self
     }
 
     /// `x·Wᵀ + b` for each row of `x`.
     ///
     /// # Panics
-    /// If `x` is not a matrix with `in_features` columns.
+    /// If the last axis of `x` is not `in_features`, or `W` or `b` were given shapes that do not
+    /// fit.
     #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor<T>) -> Tensor<T> {
-        x.matmul(&self.weight.transpose()) + &self.bias
+        let (out_features, in_features) = shape::linear(self.weight.shape());
+        shape::exactly("Linear", "a bias", &[out_features], self.bias.shape());
+        let (rows, _) = shape::rows_and_features("Linear", &[in_features], x.shape());
+
+        let y = x.reshape(&[rows, in_features]).matmul(&self.weight.transpose()) + &self.bias;
+        let leading = &x.shape()[..x.shape().len() - 1];
+        y.reshape(&[leading, &[out_features]].concat())
     }
 
     /// What is trained, weight before bias.
     #[must_use]
     pub fn parameters(&self) -> Vec<&Tensor<T>> {
-        vec![&self.weight, &self.bias]
+        [&self.weight, &self.bias].into_iter().filter(|tensor| tensor.is_parameter()).collect()
     }
 
     /// What is trained, weight before bias, for an optimiser's `step`.
     #[must_use]
     pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
-        vec![&mut self.weight, &mut self.bias]
+        [&mut self.weight, &mut self.bias]
+            .into_iter()
+            .filter(|tensor| tensor.is_parameter())
+            .collect()
     }
 }

@@ -4,6 +4,10 @@
 //! reader's code that broke the rule (`#[track_caller]` all the way up), saying what was expected
 //! and what was found.
 
+use std::ops::Range;
+
+use crate::conv::Window;
+
 /// The shape two operands take together, by NumPy's rule: align at the last axis, an axis of length
 /// 1 stretches.
 #[track_caller]
@@ -28,9 +32,12 @@ pub(crate) fn broadcast(op: &str, a: &[usize], b: &[usize]) -> Vec<usize> {
 /// The shape `from` must be able to stretch to.
 #[track_caller]
 pub(crate) fn broadcast_to(from: &[usize], to: &[usize]) {
-    let fits = from.len() <= to.len()
-        && from.iter().rev().zip(to.iter().rev()).all(|(&own, &wanted)| own == wanted || own == 1);
-    assert!(fits, "broadcast_to: shape {from:?} does not stretch to {to:?}");
+    assert!(stretches(from, to), "broadcast_to: shape {from:?} does not stretch to {to:?}");
+}
+
+fn stretches(from: &[usize], to: &[usize]) -> bool {
+    let mut from_the_last = from.iter().rev().zip(to.iter().rev());
+    from.len() <= to.len() && from_the_last.all(|(&own, &wanted)| own == wanted || own == 1)
 }
 
 /// An axis counted from the front; negative ones count from the back, -1 is the last.
@@ -48,18 +55,18 @@ pub(crate) fn axis(op: &str, axis: isize, shape: &[usize]) -> usize {
     }
 }
 
-/// `[m, k]` by `[k, n]` gives `[m, n]`.
+/// `[.., m, k]` by `[.., k, n]`: the leading axes of the product, by the broadcasting rule, and m, k,
+/// n.
 #[track_caller]
-pub(crate) fn matmul(a: &[usize], b: &[usize]) -> (usize, usize, usize) {
-    match (a, b) {
-        (&[m, k], &[k2, n]) if k == k2 => (m, k, n),
-        (&[_, k], &[k2, _]) => {
-            panic!(
-                "matmul: expected [m, k] by [k, n], got {a:?} by {b:?}: the inner lengths {k} and {k2} differ"
-            )
-        }
-        _ => panic!("matmul: expected two matrices, [m, k] by [k, n], got {a:?} by {b:?}"),
-    }
+pub(crate) fn matmul(a: &[usize], b: &[usize]) -> (Vec<usize>, [usize; 3]) {
+    let (&[ref a_leading @ .., m, k], &[ref b_leading @ .., k2, n]) = (a, b) else {
+        panic!("matmul: expected two matrices, [.., m, k] by [.., k, n], got {a:?} by {b:?}")
+    };
+    assert!(
+        k == k2,
+        "matmul: expected [.., m, k] by [.., k, n], got {a:?} by {b:?}: the inner lengths {k} and {k2} differ"
+    );
+    (broadcast("matmul, leading axes", a_leading, b_leading), [m, k, n])
 }
 
 /// A shape with as many elements as the one it replaces.
@@ -67,6 +74,24 @@ pub(crate) fn matmul(a: &[usize], b: &[usize]) -> (usize, usize, usize) {
 pub(crate) fn reshape(from: &[usize], to: &[usize]) {
     let (had, wanted) = (from.iter().product::<usize>(), to.iter().product::<usize>());
     assert!(had == wanted, "reshape: {from:?} holds {had} values, {to:?} would hold {wanted}");
+}
+
+/// A range of positions along `axis`.
+#[track_caller]
+pub(crate) fn slice(axis: usize, range: &Range<usize>, shape: &[usize]) {
+    let length = shape[axis];
+    assert!(
+        range.start <= range.end && range.end <= length,
+        "slice_axis: {range:?} is no range within 0..{length}, axis {axis} of shape {shape:?}"
+    );
+}
+
+/// Two shapes that may differ along `axis` only.
+#[track_caller]
+pub(crate) fn concat(axis: usize, a: &[usize], b: &[usize]) {
+    let fits =
+        a.len() == b.len() && a.iter().zip(b).enumerate().all(|(at, (a, b))| at == axis || a == b);
+    assert!(fits, "concat: shapes {a:?} and {b:?} differ in more than axis {axis}");
 }
 
 /// An array whose shape must be exactly `expected`.
@@ -101,4 +126,103 @@ pub(crate) fn rows_and_features(
 fn ending_in(shape: &[usize]) -> String {
     let lengths: Vec<String> = shape.iter().map(ToString::to_string).collect();
     format!("[.., {}]", lengths.join(", "))
+}
+
+/// The (out_features, in_features) of a `Linear`'s weight.
+#[track_caller]
+pub(crate) fn linear(weight: &[usize]) -> (usize, usize) {
+    let &[out_features, in_features] = weight else {
+        panic!("Linear: expected a weight of shape [out_features, in_features], got {weight:?}")
+    };
+    (out_features, in_features)
+}
+
+/// The (batch, classes) of a classifier's logits, for as many targets.
+#[track_caller]
+pub(crate) fn logits(logits: &[usize], targets: usize) -> (usize, usize) {
+    let &[batch, classes] = logits else {
+        panic!("cross_entropy: expected logits of shape [batch, classes], got {logits:?}")
+    };
+    assert!(
+        classes > 0,
+        "cross_entropy: expected logits with at least one class, got shape {logits:?}"
+    );
+    assert!(
+        targets == batch,
+        "cross_entropy: expected {batch} targets, one per row, got {targets}"
+    );
+    (batch, classes)
+}
+
+/// Queries `[.., queries, d]` and keys `[.., keys, d]` with the same leading axes; returns queries,
+/// keys and d.
+#[track_caller]
+pub(crate) fn attention(q: &[usize], k: &[usize]) -> (usize, usize, usize) {
+    match (q, k) {
+        (&[ref q_leading @ .., queries, q_d], &[ref k_leading @ .., keys, k_d])
+            if q_leading == k_leading && q_d == k_d && q_d > 0 =>
+        {
+            (queries, keys, q_d)
+        }
+        _ => panic!(
+            "attention: expected queries [.., queries, d] and keys [.., keys, d], d at least 1, got {q:?} and {k:?}"
+        ),
+    }
+}
+
+/// Values `[.., keys, features]`, one row for each key.
+#[track_caller]
+pub(crate) fn attention_values(k: &[usize], v: &[usize]) {
+    let rows = k.len() - 1;
+    assert!(
+        v.len() == k.len() && v[..rows] == k[..rows],
+        "attention: expected values [.., keys, features] beside keys {k:?}, got {v:?}"
+    );
+}
+
+/// An input `[.., length, features]`.
+#[track_caller]
+pub(crate) fn positions(layer: &str, features: usize, input: &[usize]) {
+    let fits = matches!(input, &[.., _, last] if last == features);
+    assert!(fits, "{layer}: expected an input of shape [.., length, {features}], got {input:?}");
+}
+
+/// A mask that stretches to the shape of the scores.
+#[track_caller]
+pub(crate) fn mask(mask: &[usize], scores: &[usize]) {
+    assert!(
+        stretches(mask, scores),
+        "attention: expected a mask that stretches to the scores' shape {scores:?}, got {mask:?}"
+    );
+}
+
+/// The four lengths of a `Conv2d`'s weight.
+#[track_caller]
+pub(crate) fn kernel(weight: &[usize]) -> [usize; 4] {
+    let &[out_channels, in_channels, height, width] = weight else {
+        panic!(
+            "Conv2d: expected a weight of shape [out_channels, in_channels, height, width], got {weight:?}"
+        )
+    };
+    [out_channels, in_channels, height, width]
+}
+
+/// Images `[batch, channels, height, width]` under a moving kernel; returns batch, height and width
+/// of the output.
+#[track_caller]
+pub(crate) fn convolution(images: &[usize], channels: usize, window: &Window) -> [usize; 3] {
+    let (batch, height, width) = match *images {
+        [batch, found, height, width] if found == channels => (batch, height, width),
+        _ => panic!(
+            "Conv2d: expected an input of shape [batch, {channels}, height, width], got {images:?}"
+        ),
+    };
+    let Window { kernel, stride, padding } = window;
+    let padded = [height + 2 * padding[0], width + 2 * padding[1]];
+    assert!(
+        padded[0] >= kernel[0] && padded[1] >= kernel[1],
+        "Conv2d: expected an image at least as large as the kernel {kernel:?}, got {padded:?} with its padding"
+    );
+    let places = |axis: usize| (padded[axis] - kernel[axis]) / stride[axis] + 1;
+    [batch, places(0), places(1)]
 }

@@ -149,6 +149,7 @@ fn a_library_user_compiles_no_server_no_mdbook_and_no_plotters() {
     let expected = BTreeSet::from([
         "approx",
         "csv",
+        "libm",
         "ndarray",
         "num-traits",
         "rand",

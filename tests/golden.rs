@@ -5,7 +5,11 @@
 
 #[path = "golden_ops/adam.rs"]
 mod adam;
+#[path = "golden_ops/attention.rs"]
+mod attention;
 mod common;
+#[path = "golden_ops/functional.rs"]
+mod functional;
 #[path = "golden_ops/layer_norm.rs"]
 mod layer_norm;
 #[path = "golden_ops/mlp_training.rs"]
@@ -80,6 +84,10 @@ fn run(case: &Case) -> Result<(), String> {
 fn run_as<T: Float>(case: &Case) -> Result<(), String> {
     match case.op.as_str() {
         "Adam" | "AdamW" => adam::run::<T>(case),
+        "Relu" | "Softmax" | "LogSoftmax" | "CrossEntropy" => functional::run::<T>(case),
+        "ScaledDotProductAttention" | "MultiheadAttention" | "TransformerEncoderLayer" => {
+            attention::run::<T>(case)
+        }
         "LayerNorm" => layer_norm::run::<T>(case),
         "MLP_training" => mlp_training::run::<T>(case),
         other => Err(format!("op `{other}` is not known")),

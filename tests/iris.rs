@@ -19,6 +19,39 @@ fn linear_gradient_matches_finite_differences() {
 }
 
 #[test]
+fn linear_maps_each_row_whatever_axes_stand_before_it() {
+    let layer: Linear = Linear::new(5, 4, &mut ChaCha8Rng::seed_from_u64(1));
+    let x = normal(&[2, 3, 5], 1);
+    let rows = layer.forward(&x.reshape(&[6, 5]));
+    assert_eq!(layer.forward(&x), rows.reshape(&[2, 3, 4]));
+    assert_eq!(
+        layer.forward(&x.slice_axis(0, 0..1).slice_axis(1, 0..1).reshape(&[5])).shape(),
+        [4]
+    );
+    assert_eq!(layer.forward(&normal(&[0, 3, 5], 1)).shape(), [0, 3, 4]);
+    let forward = |[x, weight, bias]: [&Tensor; 3]| {
+        Linear { weight: weight.clone(), bias: bias.clone() }.forward(x)
+    };
+    for x in [normal(&[2, 3, 5], 1), normal(&[5], 1)] {
+        gradient_check([&x, &layer.weight, &layer.bias], forward).unwrap();
+    }
+}
+
+#[test]
+fn every_parameter_of_linear_receives_a_gradient() {
+    for (bias, expected) in [(true, 2), (false, 1)] {
+        let mut layer: Linear =
+            Linear::new(3, 4, &mut ChaCha8Rng::seed_from_u64(1)).with_bias(bias);
+        let gradients = layer.forward(&normal(&[2, 3], 1)).square().sum().backward();
+        assert_eq!((layer.parameters().len(), layer.parameters_mut().len()), (expected, expected));
+        assert_eq!(gradients.len(), expected);
+        for parameter in layer.parameters() {
+            assert!(gradients.get(parameter).unwrap().value().iter().all(|d| *d != 0.0));
+        }
+    }
+}
+
+#[test]
 fn linear_starts_with_the_variance_of_he() {
     let layer: Linear = Linear::new(50, 400, &mut ChaCha8Rng::seed_from_u64(1));
     assert_eq!(layer.weight.shape(), [400, 50]);
@@ -75,8 +108,37 @@ fn cross_entropy_refuses_what_does_not_fit() {
 }
 
 #[test]
-#[should_panic(expected = "matmul: expected [m, k] by [k, n], got [2, 5] by [3, 4]")]
-fn panics_when_the_features_differ() {
+fn linear_refuses_what_does_not_fit() {
     let layer: Linear = Linear::new(3, 4, &mut ChaCha8Rng::seed_from_u64(1));
-    let _ = layer.forward(&normal(&[2, 5], 1));
+    let with = |weight: &[usize], bias: &[usize]| Linear {
+        weight: normal(weight, 1),
+        bias: normal(bias, 1),
+    };
+    let x = normal(&[2, 3], 1);
+    let cases = [
+        (
+            panic_of(|| layer.forward(&normal(&[2, 5], 1))),
+            "Linear: expected an input of shape [.., 3], got [2, 5]",
+        ),
+        (
+            panic_of(|| layer.forward(&normal(&[], 1))),
+            "Linear: expected an input of shape [.., 3], got [], which has too few axes",
+        ),
+        (
+            panic_of(|| with(&[3], &[4]).forward(&x)),
+            "Linear: expected a weight of shape [out_features, in_features], got [3]",
+        ),
+        (
+            panic_of(|| with(&[4, 3], &[3]).forward(&x)),
+            "Linear: expected a bias of shape [4], got [3]",
+        ),
+        (
+            panic_of(|| Linear::<f64>::new(0, 4, &mut ChaCha8Rng::seed_from_u64(1))),
+            "Linear: expected at least one input feature, got 0",
+        ),
+    ];
+    for ((message, file), expected) in cases {
+        assert_eq!(message, expected);
+        assert!(file.ends_with("tests/iris.rs"), "{expected}: blamed on {file}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Functions of one number, applied to each. Page: `book/src/tensor.md`.
 
+use std::f64::consts::{FRAC_1_SQRT_2, TAU};
+
 use crate::autograd::record;
 use crate::{Float, Tensor};
 
@@ -57,6 +59,56 @@ impl<T: Float> Tensor<T> {
         let xv = self.value.clone();
         let two = T::of(2.0);
         record(y, [self], move |dy, _| [Some((dy * &xv.map(|&x| two * x)).into_shared())])
+    }
+
+    /// The hyperbolic tangent, an S from -1 to 1. Derivative: `1 - tanh²x`.
+    ///
+    /// ```
+    /// # use evenkeel::Tensor; use ndarray::array;
+    /// let y = Tensor::new(array![f64::NEG_INFINITY, 0.0, 1.0]).tanh();
+    /// assert_eq!(y, Tensor::new(array![-1.0, 0.0, 1f64.tanh()]));
+    /// ```
+    ///
+    /// *PyTorch*: `torch.tanh(x)`.
+    #[must_use]
+    pub fn tanh(&self) -> Self {
+        let y = self.value.map(|x| x.tanh()).into_shared();
+        let yv = y.clone();
+        record(y, [self], move |dy, _| {
+            let mut dx = dy.to_owned();
+            dx.zip_mut_with(&yv, |d, &y| *d *= T::one() - y * y);
+            [Some(dx.into_shared())]
+        })
+    }
+
+    /// GELU, `x·Φ(x)`: a smooth ReLU, where `Φ(x) = ½·erfc(-x/√2)` is the chance that a draw from
+    /// N(0, 1) is below `x`. Derivative: `Φ(x) + x·φ(x)`, where `φ(x) = e^(-x²/2) / √(2π)`.
+    ///
+    /// Computed in `f64`; NaN at -∞, which is -∞·0.
+    ///
+    /// ```
+    /// # use approx::assert_relative_eq; use evenkeel::Tensor; use ndarray::array;
+    /// let y = Tensor::new(array![-1.0, 0.0, 1.0, 10.0]).gelu();
+    /// // Φ(1) = 0.8413, so that 84 % of N(0, 1) lies below 1.
+    /// assert_relative_eq!(y, Tensor::new(array![-0.158655, 0.0, 0.841345, 10.0]), epsilon = 1e-6);
+    /// ```
+    ///
+    /// *PyTorch*: `F.gelu(x)`, whose default is this exact form and not the approximation by tanh.
+    #[must_use]
+    pub fn gelu(&self) -> Self {
+        // Φ by erfc, not by 1 + erf: for negative x that sum would lose all its digits.
+        let cdf = |x: f64| 0.5 * libm::erfc(-x * FRAC_1_SQRT_2);
+        let y = self.value.map(|x| T::of(x.wide() * cdf(x.wide())));
+        let xv = self.value.clone();
+        record(y, [self], move |dy, _| {
+            let pdf = |x: f64| (-0.5 * x * x).exp() / TAU.sqrt();
+            let mut dx = dy.to_owned();
+            dx.zip_mut_with(&xv, |d, x| {
+                let x = x.wide();
+                *d = T::of(d.wide() * (cdf(x) + x * pdf(x)));
+            });
+            [Some(dx.into_shared())]
+        })
     }
 
     /// `max(x, 0)`: lets positive numbers through. Derivative: 1 where `x > 0`, else 0, at 0 too.

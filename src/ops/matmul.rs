@@ -1,13 +1,17 @@
-//! The product of two matrices. Page: `book/src/tensor.md`.
+//! The product of two matrices, or of two batches of them. Page: `book/src/tensor.md`.
 
-use ndarray::{ArrayView2, Ix2};
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array3, ArrayView3, IxDyn};
 
 use crate::autograd::{Value, record};
-use crate::tensor::standard;
 use crate::{Float, Tensor, shape};
 
 impl<T: Float> Tensor<T> {
     /// The matrix product: `[m, k]` by `[k, n]` gives `[m, n]`.
+    ///
+    /// More axes in front make a batch of matrices, `[.., m, k]` by `[.., k, n]`; these axes
+    /// broadcast by NumPy's rules, so one matrix can meet a whole batch. Gradient: `dy·bᵀ` for `a`,
+    /// `aᵀ·dy` for `b`, summed over the axes that were stretched.
     ///
     /// ```
     /// use evenkeel::Tensor;
@@ -16,30 +20,68 @@ impl<T: Float> Tensor<T> {
     /// let a = Tensor::new(array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]); // 3 × 2
     /// let b = Tensor::new(array![[10.0], [1.0]]);                      // 2 × 1
     /// assert_eq!(a.matmul(&b), Tensor::new(array![[12.0], [34.0], [56.0]]));
+    ///
+    /// let batch = a.reshape(&[3, 1, 2]);                               // three matrices, 1 × 2
+    /// assert_eq!(batch.matmul(&b), Tensor::new(array![[[12.0]], [[34.0]], [[56.0]]]));
     /// ```
     ///
     /// # Panics
-    /// If either is not a matrix, or the inner lengths differ.
+    /// If either has fewer than two axes, the inner lengths differ, or the leading axes do not
+    /// broadcast.
     ///
-    /// *PyTorch*: `a @ b`.
-    // ANCHOR: matmul
+    /// *PyTorch*: `a @ b`, which takes vectors too.
     #[must_use]
     #[track_caller]
     pub fn matmul(&self, other: &Self) -> Self {
-        shape::matmul(self.shape(), other.shape());
-        let (a, b) = (self.value.clone(), other.value.clone());
-        let y = matrix(&a).dot(&matrix(&b)).into_dyn();
-        record(y, [self, other], move |dy, [da, db]| {
-            [
-                // da = dy · bᵀ  (m, k), db = aᵀ · dy  (k, n)
-                da.then(|| standard(matrix(dy).dot(&matrix(&b).t()).into_dyn())),
-                db.then(|| standard(matrix(&a).t().dot(&matrix(dy)).into_dyn())),
-            ]
-        })
+        let (leading, [m, k, n]) = shape::matmul(self.shape(), other.shape());
+        let matrices = leading.iter().product::<usize>();
+        let followed_by = |axes: [usize; 2]| [leading.as_slice(), &axes].concat();
+        let shape = followed_by([m, n]);
+        if let [_, _] = other.shape() {
+            // One matrix meets the whole batch: the rows of the batch make one tall matrix.
+            return product(self, other, &shape, [1, matrices * m, k, n]);
+        }
+        let a = self.broadcast_to(&followed_by([m, k]));
+        let b = other.broadcast_to(&followed_by([k, n]));
+        product(&a, &b, &shape, [matrices, m, k, n])
     }
+}
+
+/// `[batch, m, k]` by `[batch, k, n]`, each matrix by its partner; the result in `shape`.
+// ANCHOR: matmul
+fn product<T: Float>(
+    a: &Tensor<T>,
+    b: &Tensor<T>,
+    shape: &[usize],
+    [batch, m, k, n]: [usize; 4],
+) -> Tensor<T> {
+    let (av, bv) = (a.value.clone(), b.value.clone());
+    let y = products(&matrices(&av, [batch, m, k]), &matrices(&bv, [batch, k, n]), shape);
+    record(y, [a, b], move |dy, [da, db]| {
+        let (a, b) = (matrices(&av, [batch, m, k]), matrices(&bv, [batch, k, n]));
+        let dy = matrices(dy, [batch, m, n]);
+        [
+            // da = dy · bᵀ  (m, k), db = aᵀ · dy  (k, n)
+            da.then(|| products(&dy, &transposed(&b), av.shape())),
+            db.then(|| products(&transposed(&a), &dy, bv.shape())),
+        ]
+    })
 }
 // ANCHOR_END: matmul
 
-fn matrix<T: Float>(value: &Value<T>) -> ArrayView2<'_, T> {
-    value.view().into_dimensionality::<Ix2>().expect("checked to be a matrix")
+/// The loop over the batch; `ndarray` multiplies the matrices.
+fn products<T: Float>(a: &ArrayView3<'_, T>, b: &ArrayView3<'_, T>, shape: &[usize]) -> Value<T> {
+    let mut y = Array3::zeros((a.dim().0, a.dim().1, b.dim().2));
+    for ((a, b), mut y) in a.outer_iter().zip(b.outer_iter()).zip(y.outer_iter_mut()) {
+        general_mat_mul(T::one(), &a, &b, T::zero(), &mut y);
+    }
+    y.into_shape_with_order(IxDyn(shape)).expect("as many numbers").into_shared()
+}
+
+fn matrices<T: Float>(value: &Value<T>, shape: [usize; 3]) -> ArrayView3<'_, T> {
+    value.view().into_shape_with_order(shape).expect("as many numbers, in standard layout")
+}
+
+fn transposed<'a, T>(matrices: &ArrayView3<'a, T>) -> ArrayView3<'a, T> {
+    matrices.permuted_axes([0, 2, 1])
 }

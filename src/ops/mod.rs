@@ -6,10 +6,12 @@
 //! | --- | --- |
 //! | `arithmetic` | `+ - * /` and negation, with tensors and with scalars |
 //! | `broadcast` | [`broadcast_to`](crate::Tensor::broadcast_to), which the arithmetic uses |
-//! | `elementwise` | [`exp`](crate::Tensor::exp), [`ln`](crate::Tensor::ln), [`sqrt`](crate::Tensor::sqrt), [`square`](crate::Tensor::square), [`relu`](crate::Tensor::relu) |
+//! | `elementwise` | [`exp`](crate::Tensor::exp), [`ln`](crate::Tensor::ln), [`sqrt`](crate::Tensor::sqrt), [`square`](crate::Tensor::square), [`tanh`](crate::Tensor::tanh), [`gelu`](crate::Tensor::gelu), [`relu`](crate::Tensor::relu) |
 //! | `reduce` | [`sum`](crate::Tensor::sum), [`mean`](crate::Tensor::mean), along an axis or whole; [`argmax`](crate::Tensor::argmax) |
-//! | `reshape` | [`reshape`](crate::Tensor::reshape), [`transpose`](crate::Tensor::transpose) |
-//! | `matmul` | [`matmul`](crate::Tensor::matmul) |
+//! | `reshape` | [`reshape`](crate::Tensor::reshape), [`transpose`](crate::Tensor::transpose), [`swap_axes`](crate::Tensor::swap_axes) |
+//! | `slice` | [`slice_axis`](crate::Tensor::slice_axis), [`concat`](crate::Tensor::concat) |
+//! | `matmul` | [`matmul`](crate::Tensor::matmul), of matrices and of batches of them |
+//! | `softmax` | [`softmax`](crate::Tensor::softmax), [`log_softmax`](crate::Tensor::log_softmax) |
 
 mod arithmetic;
 mod broadcast;
@@ -17,3 +19,5 @@ mod elementwise;
 mod matmul;
 mod reduce;
 mod reshape;
+mod slice;
+pub(crate) mod softmax;

@@ -22,6 +22,9 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     pub fn reshape(&self, shape: &[usize]) -> Self {
         shape::reshape(self.shape(), shape);
+        if self.shape() == shape {
+            return self.clone();
+        }
         let y = reshaped(&self.value, shape);
         let own = self.shape().to_vec();
         record(y, [self], move |dy, _| [Some(reshaped(dy, &own))])
@@ -44,13 +47,38 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     pub fn transpose(&self) -> Self {
         let rows = shape::axis("transpose", -2, self.shape());
-        let swapped = move |value: &Value<T>| {
-            let mut view = value.view();
-            view.swap_axes(rows, rows + 1);
-            standard(view.to_owned())
-        };
-        record(swapped(&self.value), [self], move |dy, _| [Some(swapped(dy))])
+        swapped(self, rows, rows + 1)
     }
+
+    /// Two axes exchanged; negative ones count from the end. Gradient: `dy` with the same two
+    /// swapped back.
+    ///
+    /// ```
+    /// # use evenkeel::Tensor; use ndarray::Array;
+    /// let x = Tensor::new(Array::<f64, _>::zeros((2, 3, 5)));
+    /// assert_eq!(x.swap_axes(0, -1).shape(), [5, 3, 2]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    ///
+    /// *PyTorch*: `x.transpose(a, b)`.
+    #[must_use]
+    #[track_caller]
+    pub fn swap_axes(&self, a: isize, b: isize) -> Self {
+        let a = shape::axis("swap_axes", a, self.shape());
+        let b = shape::axis("swap_axes", b, self.shape());
+        swapped(self, a, b)
+    }
+}
+
+fn swapped<T: Float>(x: &Tensor<T>, a: usize, b: usize) -> Tensor<T> {
+    let swap = move |value: &Value<T>| {
+        let mut view = value.view();
+        view.swap_axes(a, b);
+        standard(view.to_owned())
+    };
+    record(swap(&x.value), [x], move |dy, _| [Some(swap(dy))])
 }
 
 fn reshaped<T: Float>(value: &Value<T>, shape: &[usize]) -> Value<T> {

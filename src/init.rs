@@ -1,0 +1,22 @@
+//! Random first values of a layer's parameters. Page: `book/src/iris.md`.
+
+use ndarray::{ArrayD, IxDyn};
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::{Float, Tensor};
+
+/// A parameter with numbers from N(0, `variance`).
+pub(crate) fn normal<T: Float>(shape: &[usize], variance: f64, rng: &mut impl Rng) -> Tensor<T> {
+    let sd = variance.sqrt();
+    Tensor::parameter(ArrayD::from_shape_simple_fn(IxDyn(shape), || {
+        let z: f64 = StandardNormal.sample(rng);
+        T::of(sd * z)
+    }))
+}
+
+/// Zeros that are trained, or stay constant.
+pub(crate) fn zeros<T: Float>(length: usize, trained: bool) -> Tensor<T> {
+    let zeros = ArrayD::zeros(IxDyn(&[length]));
+    if trained { Tensor::parameter(zeros) } else { Tensor::new(zeros) }
+}

@@ -1,0 +1,129 @@
+//! Numbers into probabilities. Page: `book/src/tensor.md`.
+//!
+//! Both subtract the largest number first, so that no `exp` overflows, and sum in `f64`.
+
+use ndarray::{ArrayD, ArrayViewMut1, Axis, Zip};
+
+use crate::autograd::{Value, record};
+use crate::{Float, Tensor, shape};
+
+impl<T: Float> Tensor<T> {
+    /// Along one axis, `eˣⁱ / Σⱼ eˣʲ`: positive numbers that sum to 1. Negative axes count from the
+    /// end. Gradient: `y · (dy - Σ dy·y)`.
+    ///
+    /// An entry of -∞ gets 0. A row with NaN, with +∞, or of nothing but -∞ is NaN throughout, and
+    /// no other is.
+    ///
+    /// ```
+    /// # use approx::assert_relative_eq; use evenkeel::Tensor; use ndarray::array;
+    /// let y = Tensor::new(array![[0.0, 3f64.ln()], [1000.0, 1000.0]]).softmax(-1);
+    /// assert_relative_eq!(y, Tensor::new(array![[0.25, 0.75], [0.5, 0.5]]), epsilon = 1e-15);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    ///
+    /// *PyTorch*: `x.softmax(axis)`.
+    #[must_use]
+    #[track_caller]
+    pub fn softmax(&self, axis: isize) -> Self {
+        let axis = Axis(shape::axis("softmax", axis, self.shape()));
+        let mut y = self.value.to_owned();
+        y.lanes_mut(axis).into_iter().for_each(softmax_in_place);
+        record_softmax(self, y, axis)
+    }
+
+    /// Along one axis, `ln softmax(x)`, which is `xᵢ - ln Σⱼ eˣʲ`. Negative axes count from the end.
+    /// Gradient: `dy - softmax(x) · Σ dy`.
+    ///
+    /// Right where the logarithm of [`softmax`](Self::softmax) would be `ln 0`. NaN and infinities
+    /// as there; an entry of -∞ stays -∞.
+    ///
+    /// ```
+    /// # use approx::assert_relative_eq; use evenkeel::Tensor; use ndarray::array;
+    /// let x = Tensor::new(array![[0.0, 3f64.ln()], [0.0, 1000.0]]);
+    /// let want = Tensor::new(array![[0.25f64.ln(), 0.75f64.ln()], [-1000.0, 0.0]]);
+    /// assert_relative_eq!(x.log_softmax(-1), want, epsilon = 1e-15);
+    /// assert_eq!(x.softmax(-1).ln().value()[[1, 0]], f64::NEG_INFINITY);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    ///
+    /// *PyTorch*: `x.log_softmax(axis)`.
+    #[must_use]
+    #[track_caller]
+    pub fn log_softmax(&self, axis: isize) -> Self {
+        let axis = Axis(shape::axis("log_softmax", axis, self.shape()));
+        let mut y = self.value.to_owned();
+        for mut lane in y.lanes_mut(axis) {
+            let Exponentials { largest, sum } = Exponentials::of(lane.iter().copied());
+            lane.mapv_inplace(|x| T::of((x.wide() - largest) - sum.ln()));
+        }
+        let y = y.into_shared();
+        let kept = y.clone();
+        record(y, [self], move |dy, _| {
+            let mut dx = dy.to_owned();
+            for (mut dx, y) in dx.lanes_mut(axis).into_iter().zip(kept.lanes(axis)) {
+                let total: f64 = dx.iter().map(|dy| dy.wide()).sum();
+                dx.zip_mut_with(&y, |d, y| *d = T::of(d.wide() - y.wide().exp() * total));
+            }
+            [Some(dx.into_shared())]
+        })
+    }
+
+    /// Softmax along the last axis over the entries that are `allowed`; the others get 0, and so
+    /// does a row where none is.
+    ///
+    /// `allowed` broadcasts to this tensor's shape.
+    pub(crate) fn softmax_where(&self, allowed: &ArrayD<bool>) -> Self {
+        let last = Axis(self.shape().len() - 1);
+        let allowed = allowed.broadcast(self.shape()).expect("checked by the caller");
+        let mut y = self.value.to_owned();
+        for (mut row, allowed) in y.lanes_mut(last).into_iter().zip(allowed.lanes(last)) {
+            if !allowed.iter().any(|&allowed| allowed) {
+                row.fill(T::zero());
+                continue;
+            }
+            Zip::from(&mut row).and(&allowed).for_each(|x, &allowed| {
+                if !allowed {
+                    *x = T::neg_infinity();
+                }
+            });
+            softmax_in_place(row);
+        }
+        record_softmax(self, y, last)
+    }
+}
+
+/// What both passes need of a row: its largest number, and `Σⱼ exp(xⱼ - largest)`.
+pub(crate) struct Exponentials {
+    pub(crate) largest: f64,
+    pub(crate) sum: f64,
+}
+
+impl Exponentials {
+    pub(crate) fn of<T: Float>(row: impl Iterator<Item = T> + Clone) -> Self {
+        // `max` passes over NaN, the sum does not: one NaN makes the row NaN.
+        let largest = row.clone().fold(T::neg_infinity(), T::max).wide();
+        Self { largest, sum: row.map(|x| (x.wide() - largest).exp()).sum() }
+    }
+}
+
+fn softmax_in_place<T: Float>(mut row: ArrayViewMut1<'_, T>) {
+    let Exponentials { largest, sum } = Exponentials::of(row.iter().copied());
+    row.mapv_inplace(|x| T::of((x.wide() - largest).exp() / sum));
+}
+
+fn record_softmax<T: Float>(x: &Tensor<T>, y: ArrayD<T>, axis: Axis) -> Tensor<T> {
+    let y: Value<T> = y.into_shared();
+    let kept = y.clone();
+    record(y, [x], move |dy, _| {
+        let mut dx = dy.to_owned();
+        for (mut dx, y) in dx.lanes_mut(axis).into_iter().zip(kept.lanes(axis)) {
+            let mean: f64 = dx.iter().zip(y).map(|(dy, y)| dy.wide() * y.wide()).sum();
+            dx.zip_mut_with(&y, |d, y| *d = T::of(y.wide() * (d.wide() - mean)));
+        }
+        [Some(dx.into_shared())]
+    })
+}

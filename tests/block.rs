@@ -1,0 +1,152 @@
+//! The transformer block in its two orders. Page: `book/src/tensor.md`. The PyTorch cases run in
+//! `tests/golden.rs`.
+
+mod common;
+
+use common::{assert_close, normal, panic_of};
+use evenkeel::{Adam, Mask, NormPlacement, Tensor, TransformerBlock, gradient_check};
+use ndarray::{Array, Axis};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+const BOTH: [NormPlacement; 2] = [NormPlacement::Pre, NormPlacement::Post];
+
+/// 6 features, 2 heads, 5 hidden features.
+fn block(placement: NormPlacement) -> TransformerBlock {
+    TransformerBlock::new(6, 2, 5, placement, &mut ChaCha8Rng::seed_from_u64(1))
+}
+
+#[test]
+fn the_two_orders_are_those_of_the_text() {
+    let x = normal(&[2, 3, 6], 1);
+    for placement in BOTH {
+        let block = block(placement);
+        let attention = |x: &Tensor| block.self_attn.forward(x, &Mask::Causal);
+        let feed_forward = |x: &Tensor| block.linear2.forward(&block.linear1.forward(x).relu());
+        let want = match placement {
+            NormPlacement::Pre => {
+                let x = &x + attention(&block.norm1.forward(&x));
+                &x + feed_forward(&block.norm2.forward(&x))
+            }
+            NormPlacement::Post => {
+                let x = block.norm1.forward(&(&x + attention(&x)));
+                block.norm2.forward(&(&x + feed_forward(&x)))
+            }
+        };
+        assert_close("y", &block.forward(&x, &Mask::Causal), &want, 1e-14);
+    }
+}
+
+#[test]
+fn gradient_matches_finite_differences() {
+    let x = normal(&[2, 3, 6], 1);
+    for placement in BOTH {
+        let fixed = block(placement);
+        let inputs = [
+            &x,
+            &fixed.self_attn.in_proj_weight,
+            &fixed.self_attn.in_proj_bias,
+            &fixed.self_attn.out_proj.weight,
+            &fixed.linear1.weight,
+            &fixed.linear1.bias,
+            &fixed.linear2.weight,
+            &fixed.norm1.gamma,
+            &fixed.norm1.beta,
+            &fixed.norm2.gamma,
+        ];
+        let forward = |[x, w, b, w_out, w1, b1, w2, gamma1, beta1, gamma2]: [&Tensor; 10]| {
+            let mut block = fixed.clone();
+            (block.self_attn.in_proj_weight, block.self_attn.in_proj_bias) = (w.clone(), b.clone());
+            block.self_attn.out_proj.weight = w_out.clone();
+            (block.linear1.weight, block.linear1.bias) = (w1.clone(), b1.clone());
+            block.linear2.weight = w2.clone();
+            (block.norm1.gamma, block.norm1.beta) = (gamma1.clone(), beta1.clone());
+            block.norm2.gamma = gamma2.clone();
+            block.forward(x, &Mask::Causal)
+        };
+        gradient_check(inputs, forward).unwrap();
+    }
+}
+
+#[test]
+fn every_parameter_receives_a_gradient() {
+    for placement in BOTH {
+        let mut block = block(placement);
+        let y = block.forward(&normal(&[2, 3, 6], 1), &Mask::None);
+        let gradients = y.backward_from(&normal(&[2, 3, 6], 2));
+        assert_eq!((block.parameters().len(), gradients.len()), (12, 12));
+        for parameter in block.parameters() {
+            assert!(gradients.get(parameter).unwrap().value().iter().any(|d| *d != 0.0));
+        }
+        let mut adam = Adam::new(0.01);
+        let before: Vec<Tensor> = block.parameters().into_iter().cloned().collect();
+        adam.step(block.parameters_mut(), &gradients);
+        for (before, after) in before.iter().zip(block.parameters()) {
+            assert_ne!(before, after);
+        }
+    }
+}
+
+#[test]
+fn branches_that_end_in_zeros_leave_a_pre_norm_block_the_identity() {
+    let x = normal(&[2, 3, 6], 1);
+    for placement in BOTH {
+        let mut block = block(placement);
+        block.self_attn.out_proj.weight = Tensor::parameter(Array::zeros((6, 6)));
+        block.linear2.weight = Tensor::parameter(Array::zeros((6, 5)));
+        let y = block.forward(&x, &Mask::None);
+        match placement {
+            NormPlacement::Pre => assert_eq!(y, x),
+            NormPlacement::Post => assert_close("y", &y, &block.norm1.forward(&x), 1e-4),
+        }
+    }
+}
+
+#[test]
+fn post_norm_ends_in_rows_of_mean_zero_and_pre_norm_does_not() {
+    let x = normal(&[2, 3, 6], 1) + 5.0;
+    for placement in BOTH {
+        let y = block(placement).forward(&x, &Mask::None);
+        let largest_mean =
+            y.value().mean_axis(Axis(2)).unwrap().mapv(f64::abs).into_iter().fold(0.0, f64::max);
+        assert_eq!(largest_mean < 1e-12, placement == NormPlacement::Post);
+    }
+}
+
+#[test]
+fn an_empty_batch_passes_through() {
+    for placement in BOTH {
+        assert_eq!(
+            block(placement).forward(&normal(&[0, 3, 6], 1), &Mask::Causal).shape(),
+            [0, 3, 6]
+        );
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_at_the_line_of_the_caller() {
+    let rng = || ChaCha8Rng::seed_from_u64(1);
+    let new = |d, heads, hidden| {
+        TransformerBlock::<f64>::new(d, heads, hidden, NormPlacement::Pre, &mut rng())
+    };
+    let forward = |placement| block(placement).forward(&normal(&[2, 3, 5], 1), &Mask::None);
+    let cases = [
+        (
+            panic_of(|| new(5, 2, 8)),
+            "MultiHeadAttention: expected an embed_dim that num_heads divides, both at least 1, got embed_dim 5 and num_heads 2",
+        ),
+        (panic_of(|| new(4, 2, 0)), "Linear: expected at least one input feature, got 0"),
+        (
+            panic_of(|| forward(NormPlacement::Pre)),
+            "TransformerBlock: expected an input of shape [.., length, 6], got [2, 3, 5]",
+        ),
+        (
+            panic_of(|| forward(NormPlacement::Post)),
+            "TransformerBlock: expected an input of shape [.., length, 6], got [2, 3, 5]",
+        ),
+    ];
+    for ((message, file), expected) in cases {
+        assert_eq!(message, expected);
+        assert!(file.ends_with("tests/block.rs"), "{expected}: blamed on {file}");
+    }
+}

@@ -1,0 +1,145 @@
+//! How a `ScaledDotProductAttention`, `MultiheadAttention` or `TransformerEncoderLayer` case is run.
+
+use evenkeel::{
+    Float, LayerNorm, Linear, Mask, MultiHeadAttention, NormPlacement, Tensor, TransformerBlock,
+    scaled_dot_product_attention,
+};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::common::golden::Case;
+
+/// An output's name, and the tensor whose gradient it is.
+type Leaf<T> = (String, Tensor<T>);
+
+pub fn run<T: Float>(case: &Case) -> Result<(), String> {
+    let mask = if truth(case, "causal")? { Mask::Causal } else { Mask::None };
+    match case.op.as_str() {
+        "ScaledDotProductAttention" => {
+            let [q, k, v] = ["q", "k", "v"].map(|name| case.parameter::<T>(name));
+            let (q, k, v) = (q?, k?, v?);
+            let y = scaled_dot_product_attention(&q, &k, &v, &mask, Some(case.number("scale")?));
+            compare(case, &y, None, &[("dq".into(), q), ("dk".into(), k), ("dv".into(), v)])
+        }
+        "MultiheadAttention" => {
+            let x = case.parameter::<T>("x")?;
+            let layer = attention(case, "", case.number("embed_dim")?)?;
+            if truth(case, "bias")? != case.has_input("in_proj_bias") {
+                return Err("`bias` does not agree with the inputs".into());
+            }
+            let (y, weights) = layer.forward_with_weights(&x, &mask);
+            let mut leaves = attention_leaves("", &layer);
+            leaves.push(("dx".into(), x));
+            compare(case, &y, Some(&weights), &leaves)
+        }
+        "TransformerEncoderLayer" => {
+            let x = case.parameter::<T>("x")?;
+            let block = block(case)?;
+            let y = block.forward(&x, &mask);
+            let mut leaves = attention_leaves("self_attn.", &block.self_attn);
+            for (name, linear) in [("linear1", block.linear1), ("linear2", block.linear2)] {
+                leaves.push((format!("d_{name}.weight"), linear.weight));
+                leaves.push((format!("d_{name}.bias"), linear.bias));
+            }
+            for (name, norm) in [("norm1", block.norm1), ("norm2", block.norm2)] {
+                leaves.push((format!("d_{name}.weight"), norm.gamma));
+                leaves.push((format!("d_{name}.bias"), norm.beta));
+            }
+            leaves.push(("dx".into(), x));
+            compare(case, &y, None, &leaves)
+        }
+        other => Err(format!("op `{other}` is not known")),
+    }
+}
+
+fn compare<T: Float>(
+    case: &Case,
+    y: &Tensor<T>,
+    attn: Option<&Tensor<T>>,
+    leaves: &[Leaf<T>],
+) -> Result<(), String> {
+    let gradients = y.backward_from(&case.parameter("dy")?);
+    for name in case.output_names() {
+        let got = match name {
+            "y" => y,
+            "attn" => attn.ok_or("no weights to compare with `attn`")?,
+            _ => {
+                let leaf = leaves.iter().find(|(leaf, _)| leaf == name);
+                let (_, leaf) = leaf.ok_or_else(|| format!("output `{name}` is not known"))?;
+                gradients.get(leaf).ok_or_else(|| format!("`{name}`: no gradient"))?
+            }
+        };
+        case.check(name, got)?;
+    }
+    Ok(())
+}
+
+/// The layer with the parameters of the case, whose names begin with `prefix`.
+fn attention<T: Float>(
+    case: &Case,
+    prefix: &str,
+    embed_dim: f64,
+) -> Result<MultiHeadAttention<T>, String> {
+    let rng = &mut ChaCha8Rng::seed_from_u64(0);
+    let bias = case.has_input(&format!("{prefix}in_proj_bias"));
+    let heads = integer(case.number("num_heads")?);
+    let mut layer = MultiHeadAttention::new(integer(embed_dim), heads, rng).with_bias(bias);
+    layer.in_proj_weight = case.parameter(&format!("{prefix}in_proj_weight"))?;
+    layer.out_proj.weight = case.parameter(&format!("{prefix}out_proj.weight"))?;
+    if bias {
+        layer.in_proj_bias = case.parameter(&format!("{prefix}in_proj_bias"))?;
+        layer.out_proj.bias = case.parameter(&format!("{prefix}out_proj.bias"))?;
+    }
+    Ok(layer)
+}
+
+fn attention_leaves<T: Float>(prefix: &str, layer: &MultiHeadAttention<T>) -> Vec<Leaf<T>> {
+    let named = [
+        ("in_proj_weight", &layer.in_proj_weight),
+        ("in_proj_bias", &layer.in_proj_bias),
+        ("out_proj.weight", &layer.out_proj.weight),
+        ("out_proj.bias", &layer.out_proj.bias),
+    ];
+    named.map(|(name, tensor)| (format!("d_{prefix}{name}"), tensor.clone())).into()
+}
+
+fn block<T: Float>(case: &Case) -> Result<TransformerBlock<T>, String> {
+    let activation = case.word("activation")?;
+    if activation != "relu" || case.number("dropout")? != 0.0 {
+        return Err("only ReLU without dropout is known".into());
+    }
+    let placement =
+        if truth(case, "norm_first")? { NormPlacement::Pre } else { NormPlacement::Post };
+    let (d, hidden) = (case.number("d_model")?, case.number("dim_feedforward")?);
+    let heads = integer(case.number("num_heads")?);
+    let rng = &mut ChaCha8Rng::seed_from_u64(0);
+    let mut block = TransformerBlock::new(integer(d), heads, integer(hidden), placement, rng);
+    block.self_attn = attention(case, "self_attn.", d)?;
+    let linear = |name: &str| -> Result<Linear<T>, String> {
+        let weight = case.parameter(&format!("{name}.weight"))?;
+        Ok(Linear { weight, bias: case.parameter(&format!("{name}.bias"))? })
+    };
+    let norm = |name: &str| -> Result<LayerNorm<T>, String> {
+        let mut norm = LayerNorm::new(integer(d)).with_eps(case.number("eps")?);
+        norm.gamma = case.parameter(&format!("{name}.weight"))?;
+        norm.beta = case.parameter(&format!("{name}.bias"))?;
+        Ok(norm)
+    };
+    (block.linear1, block.linear2) = (linear("linear1")?, linear("linear2")?);
+    (block.norm1, block.norm2) = (norm("norm1")?, norm("norm2")?);
+    Ok(block)
+}
+
+fn truth(case: &Case, attribute: &str) -> Result<bool, String> {
+    let value = case.attributes.get(attribute).and_then(serde_json::Value::as_bool);
+    value.ok_or_else(|| format!("no truth value `{attribute}`"))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "written as an integer"
+)]
+fn integer(number: f64) -> usize {
+    number as usize
+}
