@@ -1,6 +1,9 @@
 //! The numbers of Adam and AdamW, and the warm-up. Page: `book/src/using_layer_norm.md`.
 
 mod common;
+// One program, not two: each compiles the generic code of the crate once more.
+#[path = "adam/state.rs"]
+mod state;
 
 use approx::assert_relative_eq;
 use common::normal;

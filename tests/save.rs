@@ -1,6 +1,8 @@
 //! Saving and loading. Page: `book/src/tensor.md`.
 
 mod common;
+#[path = "save/in_python.rs"]
+mod in_python;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,6 @@
 //! What Adam and AdamW remember, share and refuse. Page: `book/src/using_layer_norm.md`.
 
-mod common;
-
-use common::{normal, panic_of};
+use crate::common::{normal, panic_of};
 use evenkeel::{Adam, AdamW, Moments, Tensor, load, save};
 use ndarray::array;
 

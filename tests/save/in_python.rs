@@ -1,12 +1,10 @@
 //! A model goes to Python and back, by `tests/safetensors_in_python.py`. Page: `book/src/tensor.md`.
 
-mod common;
-
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use common::normal;
+use crate::common::normal;
 use evenkeel::{LayerNorm, Linear, Tensor, load, save};
 use ndarray::array;
 use rand::SeedableRng;
