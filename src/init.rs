@@ -1,4 +1,4 @@
-//! Random first values of a layer's parameters. Page: `book/src/iris.md`.
+//! First values of a layer's parameters. Page: `book/src/iris.md`.
 
 use ndarray::{ArrayD, IxDyn};
 use rand::Rng;
@@ -17,6 +17,10 @@ pub(crate) fn normal<T: Float>(shape: &[usize], variance: f64, rng: &mut impl Rn
 
 /// Zeros that are trained, or stay constant.
 pub(crate) fn zeros<T: Float>(length: usize, trained: bool) -> Tensor<T> {
-    let zeros = ArrayD::zeros(IxDyn(&[length]));
-    if trained { Tensor::parameter(zeros) } else { Tensor::new(zeros) }
+    trained_or_not(ArrayD::zeros(IxDyn(&[length])), trained)
+}
+
+/// A parameter, or the same numbers as a constant.
+pub(crate) fn trained_or_not<T: Float>(array: ArrayD<T>, trained: bool) -> Tensor<T> {
+    if trained { Tensor::parameter(array) } else { Tensor::new(array) }
 }

@@ -4,7 +4,7 @@ use ndarray::{ArrayD, IntoDimension, IxDyn};
 
 use super::kernel;
 use crate::autograd::{Value, record};
-use crate::{Float, Tensor, shape};
+use crate::{Float, Tensor, init, shape};
 
 /// Normalizes each row over its features, then scales by γ and shifts by β.
 ///
@@ -112,7 +112,7 @@ impl<T: Float> LayerNorm<T> {
     /// ```
     #[must_use]
     pub fn with_bias(mut self, bias: bool) -> Self {
-        self.beta = constant_or_parameter(ArrayD::zeros(IxDyn(&self.normalized_shape)), bias);
+        self.beta = init::trained_or_not(ArrayD::zeros(IxDyn(&self.normalized_shape)), bias);
         self
     }
 
@@ -126,7 +126,7 @@ impl<T: Float> LayerNorm<T> {
     /// ```
     #[must_use]
     pub fn with_affine(mut self, affine: bool) -> Self {
-        self.gamma = constant_or_parameter(ArrayD::ones(IxDyn(&self.normalized_shape)), affine);
+        self.gamma = init::trained_or_not(ArrayD::ones(IxDyn(&self.normalized_shape)), affine);
         self.with_bias(affine)
     }
 
@@ -173,10 +173,6 @@ impl<T: Float> LayerNorm<T> {
             .filter(|tensor| tensor.is_parameter())
             .collect()
     }
-}
-
-fn constant_or_parameter<T: Float>(array: ArrayD<T>, trained: bool) -> Tensor<T> {
-    if trained { Tensor::parameter(array) } else { Tensor::new(array) }
 }
 
 fn array<T: Float>(shape: &[usize], values: Vec<T>) -> Value<T> {

@@ -41,18 +41,8 @@ pub fn run(root: &Path, source: &Source, book: &Book) -> Result<(), Failed> {
     if expected.is_empty() {
         return Ok(());
     }
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["test", "--doc", "--package", "evenkeel", "book::"]).current_dir(root);
-    for (name, _) in std::env::vars_os() {
-        // `cargo run` sets these for this very command; the crate under test must not see them.
-        let own = name.to_string_lossy();
-        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
-            .iter()
-            .any(|start| own.starts_with(start))
-        {
-            command.env_remove(&name);
-        }
-    }
+    let mut command = cargo(root);
+    command.args(["test", "--doc", "--package", "evenkeel", "book::"]);
     let broken = |error: io::Error| Failed::Cargo(format!("cannot be run: {error}"));
     let mut cargo = command
         .stdin(Stdio::null())
@@ -185,6 +175,23 @@ fn reason(lines: &[&str]) -> String {
             .to_owned(),
     };
     if text.is_empty() { "its output stands above".into() } else { text }
+}
+
+/// A Cargo command in the workspace at `root`, as if typed there: `cargo run` sets variables for the
+/// program it runs, and what that program starts must not see them.
+pub fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    for (name, _) in std::env::vars_os() {
+        let own = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
+            .iter()
+            .any(|start| own.starts_with(start))
+        {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use doctests::cargo;
 pub use summary::check_summary;
 
 /// One thing that is wrong with the book, and where.

@@ -44,18 +44,6 @@ impl Workspace {
 
     /// A Cargo command in this workspace.
     pub fn cargo(&self) -> Command {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.current_dir(&self.root);
-        for (name, _) in std::env::vars_os() {
-            // `cargo run` sets these for the press itself.
-            let own = name.to_string_lossy();
-            if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
-                .iter()
-                .any(|start| own.starts_with(start))
-            {
-                command.env_remove(&name);
-            }
-        }
-        command
+        evenkeel_preprocessor::cargo(&self.root)
     }
 }
