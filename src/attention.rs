@@ -248,19 +248,15 @@ impl<T: Float> MultiHeadAttention<T> {
     /// What is trained: `in_proj_weight`, `in_proj_bias`, then weight and bias of `out_proj`.
     #[must_use]
     pub fn parameters(&self) -> Vec<&Tensor<T>> {
-        let own = [&self.in_proj_weight, &self.in_proj_bias]
-            .into_iter()
-            .filter(|tensor| tensor.is_parameter());
-        own.chain(self.out_proj.parameters()).collect()
+        let own = init::trained([&self.in_proj_weight, &self.in_proj_bias]);
+        [own, self.out_proj.parameters()].concat()
     }
 
     /// What is trained, in the order of [`parameters`](Self::parameters), for an optimiser's
     /// `step`.
     #[must_use]
     pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
-        let own = [&mut self.in_proj_weight, &mut self.in_proj_bias]
-            .into_iter()
-            .filter(|tensor| tensor.is_parameter());
-        own.chain(self.out_proj.parameters_mut()).collect()
+        let own = init::trained_mut([&mut self.in_proj_weight, &mut self.in_proj_bias]);
+        own.into_iter().chain(self.out_proj.parameters_mut()).collect()
     }
 }

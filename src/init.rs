@@ -1,4 +1,4 @@
-//! First values of a layer's parameters. Page: `book/src/iris.md`.
+//! First values of a layer's tensors, and which of them are trained. Page: `book/src/iris.md`.
 
 use ndarray::{ArrayD, IxDyn};
 use rand::Rng;
@@ -20,7 +20,24 @@ pub(crate) fn zeros<T: Float>(length: usize, trained: bool) -> Tensor<T> {
     trained_or_not(ArrayD::zeros(IxDyn(&[length])), trained)
 }
 
+/// Ones that are trained, or stay constant.
+pub(crate) fn ones<T: Float>(length: usize, trained: bool) -> Tensor<T> {
+    trained_or_not(ArrayD::ones(IxDyn(&[length])), trained)
+}
+
 /// A parameter, or the same numbers as a constant.
 pub(crate) fn trained_or_not<T: Float>(array: ArrayD<T>, trained: bool) -> Tensor<T> {
     if trained { Tensor::parameter(array) } else { Tensor::new(array) }
+}
+
+/// Those of a layer's tensors that are trained.
+pub(crate) fn trained<T: Float, const N: usize>(tensors: [&Tensor<T>; N]) -> Vec<&Tensor<T>> {
+    tensors.into_iter().filter(|tensor| tensor.is_parameter()).collect()
+}
+
+/// Those of a layer's tensors that are trained, to be changed.
+pub(crate) fn trained_mut<T: Float, const N: usize>(
+    tensors: [&mut Tensor<T>; N],
+) -> Vec<&mut Tensor<T>> {
+    tensors.into_iter().filter(|tensor| tensor.is_parameter()).collect()
 }

@@ -26,7 +26,8 @@
 //!    evening's start.
 //! 2. `shape`: every shape rule and every shape message.
 //! 3. `ops`: one function per operation, with its derivative.
-//! 4. `norm`: [`LayerNorm`]; its loops stand in `norm/kernel.rs`.
+//! 4. `norm`: [`LayerNorm`] and [`RMSNorm`], with their loops in `norm/kernel.rs`; [`BatchNorm`],
+//!    [`GroupNorm`] and [`InstanceNorm`], with theirs in `norm/channels.rs`.
 //! 5. [`Linear`], [`cross_entropy`]: the rest of a network; [`MultiHeadAttention`],
 //!    [`TransformerBlock`] and [`Conv2d`] for larger ones.
 //! 6. [`Sgd`], [`Adam`], [`AdamW`], [`warmup()`]: training it. What they share stands in `optimiser`.
@@ -52,6 +53,9 @@ pub mod datasets;
 mod float;
 mod gradient_check;
 mod init;
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub mod instances;
 mod linear;
 mod loss;
 mod moments;
@@ -76,7 +80,9 @@ pub use gradient_check::{GradientMismatch, gradient_check};
 pub use linear::Linear;
 pub use loss::{CrossEntropy, Reduction, cross_entropy, mse};
 pub use moments::Moments;
-pub use norm::LayerNorm;
+/// [`RMSNorm`] by the name that Rust's naming rules would give it.
+pub use norm::RMSNorm as RmsNorm;
+pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm};
 pub use save::{load, save};
 pub use save_error::{LoadError, SaveError};
 pub use schedule::warmup;

@@ -95,15 +95,12 @@ impl<T: Float> Linear<T> {
     /// What is trained, weight before bias.
     #[must_use]
     pub fn parameters(&self) -> Vec<&Tensor<T>> {
-        [&self.weight, &self.bias].into_iter().filter(|tensor| tensor.is_parameter()).collect()
+        init::trained([&self.weight, &self.bias])
     }
 
     /// What is trained, weight before bias, for an optimiser's `step`.
     #[must_use]
     pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
-        [&mut self.weight, &mut self.bias]
-            .into_iter()
-            .filter(|tensor| tensor.is_parameter())
-            .collect()
+        init::trained_mut([&mut self.weight, &mut self.bias])
     }
 }

@@ -128,6 +128,37 @@ fn ending_in(shape: &[usize]) -> String {
     format!("[.., {}]", lengths.join(", "))
 }
 
+/// An input `[batch, channels, ..]` with at least `axes` axes of positions; returns batch and the
+/// number of positions.
+#[track_caller]
+pub(crate) fn channels(
+    layer: &str,
+    channels: usize,
+    axes: usize,
+    input: &[usize],
+) -> (usize, usize) {
+    match *input {
+        [batch, found, ref positions @ ..] if found == channels && positions.len() >= axes => {
+            (batch, positions.iter().product())
+        }
+        _ => {
+            let positions = if axes == 0 { "" } else { ", positions" };
+            panic!(
+                "{layer}: expected an input of shape [batch, {channels}{positions}, ..], got {input:?}"
+            )
+        }
+    }
+}
+
+/// Enough values for a variance that is not always zero. An empty input passes: it has no variance.
+#[track_caller]
+pub(crate) fn more_than_one(layer: &str, what: &str, found: usize, input: &[usize]) {
+    assert!(
+        found != 1,
+        "{layer}: expected more than one {what} in training, got an input of shape {input:?}"
+    );
+}
+
 /// The (out_features, in_features) of a `Linear`'s weight.
 #[track_caller]
 pub(crate) fn linear(weight: &[usize]) -> (usize, usize) {

@@ -10,10 +10,10 @@ mod attention;
 mod common;
 #[path = "golden_ops/functional.rs"]
 mod functional;
-#[path = "golden_ops/layer_norm.rs"]
-mod layer_norm;
 #[path = "golden_ops/mlp_training.rs"]
 mod mlp_training;
+#[path = "golden_ops/norm.rs"]
+mod norm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,7 +88,9 @@ fn run_as<T: Float>(case: &Case) -> Result<(), String> {
         "ScaledDotProductAttention" | "MultiheadAttention" | "TransformerEncoderLayer" => {
             attention::run::<T>(case)
         }
-        "LayerNorm" => layer_norm::run::<T>(case),
+        "LayerNorm" | "RMSNorm" | "BatchNorm" | "GroupNorm" | "InstanceNorm" => {
+            norm::run::<T>(case)
+        }
         "MLP_training" => mlp_training::run::<T>(case),
         other => Err(format!("op `{other}` is not known")),
     }

@@ -25,9 +25,19 @@ fn statistics<T: Float>(row: &[T], eps: f64) -> RowStatistics {
     let shift = row.iter().map(|x| x.wide() - origin).sum::<f64>() / n;
     let mean = origin + shift;
     let var = row.iter().map(|x| ((x.wide() - origin) - shift).powi(2)).sum::<f64>() / n;
-    RowStatistics { mean, rstd: 1.0 / (var + eps).sqrt() }
+    RowStatistics { mean, rstd: reciprocal_root(var, eps) }
 }
 // ANCHOR_END: statistics
+
+/// 1/√(mean square + eps), or NaN where that is no number to rely on.
+///
+/// The squares of any `f32` fit into an `f64`. Those of an `f64` above 1e154 do not, and those of one
+/// below 1e-146 lose digits: without `eps`, a wrong number would come out and look like a right one.
+pub(super) fn reciprocal_root(mean_square: f64, eps: f64) -> f64 {
+    let square = mean_square + eps;
+    let exact = f64::MIN_POSITIVE / f64::EPSILON; // 1e-292: above it, squares keep their digits
+    if square > exact && square < f64::INFINITY { 1.0 / square.sqrt() } else { f64::NAN }
+}
 
 // ANCHOR: forward
 /// y = γ·x̂ + β for each row of `x`. All slices row-major; `gamma.len()` is the length of a row.
@@ -86,3 +96,41 @@ pub(crate) fn layer_norm_backward<T: Float>(
     (dx, narrow(dgamma), narrow(dbeta))
 }
 // ANCHOR_END: backward
+
+/// y = γ·x / √(mean of x² + eps) for each row of `x`, and the 1/√(…) of each row.
+pub(crate) fn rms_norm<T: Float>(x: &[T], gamma: &[T], eps: f64) -> (Vec<T>, Vec<f64>) {
+    let features = gamma.len();
+    let mut y = Vec::with_capacity(x.len()); // (rows, features)
+    let mut rows = Vec::new(); // (rows)
+    for x in x.chunks_exact(features.max(1)) {
+        let mean_square = x.iter().map(|x| x.wide().powi(2)).sum::<f64>() / features as f64;
+        let rrms = reciprocal_root(mean_square, eps);
+        y.extend(x.iter().zip(gamma).map(|(x, gamma)| T::of(gamma.wide() * (x.wide() * rrms))));
+        rows.push(rrms);
+    }
+    (y, rows)
+}
+
+/// dx, dγ from the upstream gradient `dy`; `rows` holds the 1/√(…) of each row.
+pub(crate) fn rms_norm_backward<T: Float>(
+    dy: &[T],
+    x: &[T],
+    gamma: &[T],
+    rows: &[f64],
+) -> (Vec<T>, Vec<T>) {
+    let features = gamma.len();
+    let mut dx = Vec::with_capacity(x.len()); // (rows, features)
+    let mut dgamma = vec![0.0; features]; // (features)
+    for ((dy, x), &rrms) in
+        dy.chunks_exact(features.max(1)).zip(x.chunks_exact(features.max(1))).zip(rows)
+    {
+        let x_hat = |j: usize| x[j].wide() * rrms;
+        let g = |j: usize| gamma[j].wide() * dy[j].wide(); // the gradient of x̂
+        let mean_g_x_hat = (0..features).map(|j| g(j) * x_hat(j)).sum::<f64>() / features as f64;
+        for (j, dgamma) in dgamma.iter_mut().enumerate() {
+            *dgamma += dy[j].wide() * x_hat(j);
+            dx.push(T::of(rrms * (g(j) - x_hat(j) * mean_g_x_hat)));
+        }
+    }
+    (dx, dgamma.into_iter().map(T::of).collect())
+}

@@ -2,8 +2,8 @@
 
 use ndarray::{ArrayD, IntoDimension, IxDyn};
 
-use super::kernel;
-use crate::autograd::{Value, record};
+use super::{array, checked_eps, kernel, normalized_shape};
+use crate::autograd::record;
 use crate::{Float, Tensor, init, shape};
 
 /// Normalizes each row over its features, then scales by γ and shifts by β.
@@ -40,7 +40,8 @@ use crate::{Float, Tensor, init, shape};
 /// # Numerics
 /// Sums and statistics are `f64` inside, also for `f32` tensors. A row of equal numbers gives
 /// exactly β (with `eps` above 0; with `eps` 0 it is 0/0, NaN). NaN or an infinity anywhere in a
-/// row makes that row NaN, and no other.
+/// row makes that row NaN, and no other. In `f64`, a row whose squares overflow (above 1e154) is NaN
+/// too.
 ///
 /// *Differs from PyTorch in*: without affine parameters, γ and β are constants here, not absent; a
 /// negative `eps` is refused.
@@ -74,16 +75,12 @@ impl<T: Float> LayerNorm<T> {
     #[must_use]
     #[track_caller]
     pub fn new(normalized_shape: impl IntoDimension) -> Self {
-        let shape = IxDyn(ndarray::Dimension::slice(&normalized_shape.into_dimension()));
-        assert!(
-            ndarray::Dimension::ndim(&shape) > 0,
-            "LayerNorm: expected a normalized_shape of at least one axis, got []"
-        );
+        let normalized_shape = self::normalized_shape("LayerNorm", normalized_shape);
         Self {
-            normalized_shape: ndarray::Dimension::slice(&shape).to_vec(),
             eps: 1e-5,
-            gamma: Tensor::parameter(ArrayD::ones(shape.clone())),
-            beta: Tensor::parameter(ArrayD::zeros(shape)),
+            gamma: Tensor::parameter(ArrayD::ones(IxDyn(&normalized_shape))),
+            beta: Tensor::parameter(ArrayD::zeros(IxDyn(&normalized_shape))),
+            normalized_shape,
         }
     }
 
@@ -94,11 +91,7 @@ impl<T: Float> LayerNorm<T> {
     #[must_use]
     #[track_caller]
     pub fn with_eps(mut self, eps: f64) -> Self {
-        assert!(
-            eps >= 0.0 && eps.is_finite(),
-            "LayerNorm: expected a finite eps of at least 0, got {eps}"
-        );
-        self.eps = eps;
+        self.eps = checked_eps("LayerNorm", eps);
         self
     }
 
@@ -162,20 +155,12 @@ impl<T: Float> LayerNorm<T> {
     /// What is trained, γ before β.
     #[must_use]
     pub fn parameters(&self) -> Vec<&Tensor<T>> {
-        [&self.gamma, &self.beta].into_iter().filter(|tensor| tensor.is_parameter()).collect()
+        init::trained([&self.gamma, &self.beta])
     }
 
     /// What is trained, γ before β, for an optimiser's `step`.
     #[must_use]
     pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
-        [&mut self.gamma, &mut self.beta]
-            .into_iter()
-            .filter(|tensor| tensor.is_parameter())
-            .collect()
+        init::trained_mut([&mut self.gamma, &mut self.beta])
     }
-}
-
-fn array<T: Float>(shape: &[usize], values: Vec<T>) -> Value<T> {
-    Value::from_shape_vec(IxDyn(shape), values)
-        .expect("the kernel returns as many values as the shape holds")
 }

@@ -2,9 +2,53 @@
 //!
 //! | layer | statistics over | state | page |
 //! | --- | --- | --- | --- |
-//! | [`LayerNorm`] | the features of one row | none | `book/src/layer_norm.md` |
+//! | [`LayerNorm`] | the features of one row: mean and variance | none | `book/src/layer_norm.md` |
+//! | [`RMSNorm`] | the features of one row: mean square | none | `book/src/layer_norm.md` |
+//! | [`BatchNorm`] | one channel of a batch, all positions | running mean and variance | `book/src/layer_norm.md` |
+//! | [`GroupNorm`] | some channels of one example, all positions | none | `book/src/layer_norm.md` |
+//! | [`InstanceNorm`] | one channel of one example, all positions | none, or as `BatchNorm` | `book/src/layer_norm.md` |
+//!
+//! The loops of the first two stand in `kernel.rs`, those of the others in `channels.rs`.
 
+mod batch_norm;
+mod channels;
+mod group_norm;
+mod instance_norm;
 mod kernel;
 mod layer_norm;
+mod rms_norm;
+mod running;
 
+pub use batch_norm::BatchNorm;
+pub use group_norm::GroupNorm;
+pub use instance_norm::InstanceNorm;
 pub use layer_norm::LayerNorm;
+pub use rms_norm::RMSNorm;
+
+use ndarray::{Dimension, IntoDimension, IxDyn};
+
+use crate::Float;
+use crate::autograd::Value;
+
+/// The lengths of the axes that a layer normalizes over.
+#[track_caller]
+fn normalized_shape(layer: &str, shape: impl IntoDimension) -> Vec<usize> {
+    let shape = shape.into_dimension();
+    assert!(shape.ndim() > 0, "{layer}: expected a normalized_shape of at least one axis, got []");
+    shape.slice().to_vec()
+}
+
+#[track_caller]
+fn checked_eps(layer: &str, eps: f64) -> f64 {
+    assert!(
+        eps >= 0.0 && eps.is_finite(),
+        "{layer}: expected a finite eps of at least 0, got {eps}"
+    );
+    eps
+}
+
+/// What a kernel returned, in the shape it belongs to.
+fn array<T: Float>(shape: &[usize], values: Vec<T>) -> Value<T> {
+    Value::from_shape_vec(IxDyn(shape), values)
+        .expect("the kernel returns as many values as the shape holds")
+}

@@ -58,6 +58,10 @@ impl Array {
     }
 }
 
+fn integer(value: &Value) -> Option<usize> {
+    usize::try_from(value.as_u64()?).ok()
+}
+
 impl Case {
     fn find<'a>(&self, arrays: &'a [Array], name: &str) -> Result<&'a Array, String> {
         arrays
@@ -85,11 +89,42 @@ impl Case {
         self.inputs.iter().any(|array| array.name == name)
     }
 
+    /// Replaces `tensor` by the input `name`, if the case has one.
+    pub fn fill<T: Float>(&self, name: &str, tensor: &mut Tensor<T>) -> Result<(), String> {
+        if self.has_input(name) {
+            let given = self.parameter(name)?;
+            *tensor = if tensor.is_parameter() { given } else { given.detach() };
+        }
+        Ok(())
+    }
+
+    pub fn has_output(&self, name: &str) -> bool {
+        self.outputs.iter().any(|array| array.name == name)
+    }
+
     pub fn number(&self, attribute: &str) -> Result<f64, String> {
         self.attributes
             .get(attribute)
             .and_then(Value::as_f64)
             .ok_or_else(|| format!("no number `{attribute}`"))
+    }
+
+    pub fn flag(&self, attribute: &str) -> Result<bool, String> {
+        self.attributes
+            .get(attribute)
+            .and_then(Value::as_bool)
+            .ok_or_else(|| format!("no flag `{attribute}`"))
+    }
+
+    pub fn integer(&self, attribute: &str) -> Result<usize, String> {
+        let value = self.attributes.get(attribute).and_then(integer);
+        value.ok_or_else(|| format!("no integer `{attribute}`"))
+    }
+
+    pub fn integers(&self, attribute: &str) -> Result<Vec<usize>, String> {
+        let list = self.attributes.get(attribute).and_then(Value::as_array);
+        list.and_then(|list| list.iter().map(integer).collect())
+            .ok_or_else(|| format!("no list of integers `{attribute}`"))
     }
 
     pub fn numbers(&self, attribute: &str) -> Result<Vec<f64>, String> {
@@ -117,6 +152,16 @@ impl Case {
             "float64" => 1e-9,
             other => return Err(format!("dtype `{other}` is not known")),
         };
+        self.check_within(tolerance, name, got)
+    }
+
+    /// As [`check`](Self::check), with a tolerance of its own.
+    pub fn check_within<T: Float>(
+        &self,
+        tolerance: f64,
+        name: &str,
+        got: &Tensor<T>,
+    ) -> Result<(), String> {
         let exact = self.outputs_exact.as_ref().and_then(|arrays| self.find(arrays, name).ok());
         let want = exact.map_or_else(|| self.find(&self.outputs, name), Ok)?;
         close(name, &got.value().map(|x| x.wide()), &want.numbers(), tolerance)

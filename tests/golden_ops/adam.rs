@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use evenkeel::{Adam, AdamW, Float, Gradients, Moments, Tensor};
-use serde_json::Value;
 
 use crate::common::golden::Case;
 
@@ -13,13 +12,7 @@ type Found<T> = HashMap<String, Tensor<T>>;
 pub fn run<T: Float>(case: &Case) -> Result<(), String> {
     let (lr, eps, decay) = (case.number("lr")?, case.number("eps")?, case.number("weight_decay")?);
     let (beta1, beta2) = (case.number("beta1")?, case.number("beta2")?);
-    let flag = |name: &str| {
-        case.attributes
-            .get(name)
-            .and_then(Value::as_bool)
-            .ok_or_else(|| format!("no flag `{name}`"))
-    };
-    let (amsgrad, maximize) = (flag("amsgrad")?, flag("maximize")?);
+    let (amsgrad, maximize) = (case.flag("amsgrad")?, case.flag("maximize")?);
 
     let mut parameters = Vec::new();
     while case.has_input(&format!("p{}", parameters.len())) {

@@ -13,7 +13,7 @@ use crate::common::golden::Case;
 type Leaf<T> = (String, Tensor<T>);
 
 pub fn run<T: Float>(case: &Case) -> Result<(), String> {
-    let mask = if truth(case, "causal")? { Mask::Causal } else { Mask::None };
+    let mask = if case.flag("causal")? { Mask::Causal } else { Mask::None };
     match case.op.as_str() {
         "ScaledDotProductAttention" => {
             let [q, k, v] = ["q", "k", "v"].map(|name| case.parameter::<T>(name));
@@ -23,8 +23,8 @@ pub fn run<T: Float>(case: &Case) -> Result<(), String> {
         }
         "MultiheadAttention" => {
             let x = case.parameter::<T>("x")?;
-            let layer = attention(case, "", case.number("embed_dim")?)?;
-            if truth(case, "bias")? != case.has_input("in_proj_bias") {
+            let layer = attention(case, "", case.integer("embed_dim")?)?;
+            if case.flag("bias")? != case.has_input("in_proj_bias") {
                 return Err("`bias` does not agree with the inputs".into());
             }
             let (y, weights) = layer.forward_with_weights(&x, &mask);
@@ -78,12 +78,12 @@ fn compare<T: Float>(
 fn attention<T: Float>(
     case: &Case,
     prefix: &str,
-    embed_dim: f64,
+    embed_dim: usize,
 ) -> Result<MultiHeadAttention<T>, String> {
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
     let bias = case.has_input(&format!("{prefix}in_proj_bias"));
-    let heads = integer(case.number("num_heads")?);
-    let mut layer = MultiHeadAttention::new(integer(embed_dim), heads, rng).with_bias(bias);
+    let heads = case.integer("num_heads")?;
+    let mut layer = MultiHeadAttention::new(embed_dim, heads, rng).with_bias(bias);
     layer.in_proj_weight = case.parameter(&format!("{prefix}in_proj_weight"))?;
     layer.out_proj.weight = case.parameter(&format!("{prefix}out_proj.weight"))?;
     if bias {
@@ -108,19 +108,18 @@ fn block<T: Float>(case: &Case) -> Result<TransformerBlock<T>, String> {
     if activation != "relu" || case.number("dropout")? != 0.0 {
         return Err("only ReLU without dropout is known".into());
     }
-    let placement =
-        if truth(case, "norm_first")? { NormPlacement::Pre } else { NormPlacement::Post };
-    let (d, hidden) = (case.number("d_model")?, case.number("dim_feedforward")?);
-    let heads = integer(case.number("num_heads")?);
+    let placement = if case.flag("norm_first")? { NormPlacement::Pre } else { NormPlacement::Post };
+    let (d, hidden) = (case.integer("d_model")?, case.integer("dim_feedforward")?);
+    let heads = case.integer("num_heads")?;
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
-    let mut block = TransformerBlock::new(integer(d), heads, integer(hidden), placement, rng);
+    let mut block = TransformerBlock::new(d, heads, hidden, placement, rng);
     block.self_attn = attention(case, "self_attn.", d)?;
     let linear = |name: &str| -> Result<Linear<T>, String> {
         let weight = case.parameter(&format!("{name}.weight"))?;
         Ok(Linear { weight, bias: case.parameter(&format!("{name}.bias"))? })
     };
     let norm = |name: &str| -> Result<LayerNorm<T>, String> {
-        let mut norm = LayerNorm::new(integer(d)).with_eps(case.number("eps")?);
+        let mut norm = LayerNorm::new(d).with_eps(case.number("eps")?);
         norm.gamma = case.parameter(&format!("{name}.weight"))?;
         norm.beta = case.parameter(&format!("{name}.bias"))?;
         Ok(norm)
@@ -128,18 +127,4 @@ fn block<T: Float>(case: &Case) -> Result<TransformerBlock<T>, String> {
     (block.linear1, block.linear2) = (linear("linear1")?, linear("linear2")?);
     (block.norm1, block.norm2) = (norm("norm1")?, norm("norm2")?);
     Ok(block)
-}
-
-fn truth(case: &Case, attribute: &str) -> Result<bool, String> {
-    let value = case.attributes.get(attribute).and_then(serde_json::Value::as_bool);
-    value.ok_or_else(|| format!("no truth value `{attribute}`"))
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "written as an integer"
-)]
-fn integer(number: f64) -> usize {
-    number as usize
 }

@@ -1,0 +1,141 @@
+//! [`GroupNorm`]: each group of channels to mean 0 and variance 1. Page: `book/src/layer_norm.md`.
+
+use ndarray::Array1;
+
+use super::channels::{self, Planes, Together};
+use super::checked_eps;
+use crate::{Float, Tensor, init, shape};
+
+/// Normalizes each group of neighbouring channels of each example over all positions, then scales
+/// and shifts each channel.
+///
+/// ```text
+/// x̂ = (x - μ) / √(σ² + eps)        y = γ·x̂ + β
+/// ```
+///
+/// where `μ` and `σ²` are the mean and the biased variance of one group of one example, and γ and β
+/// have one number per channel. One group is LayerNorm over channels and positions with another γ
+/// and β; as many groups as channels is [`InstanceNorm`](crate::InstanceNorm).
+///
+/// # Shapes
+/// input `[batch, num_channels, ..]`: channels on axis 1, then any number of axes of positions;
+/// output the same; γ, β: `[num_channels]`.
+///
+/// # Defaults
+/// `eps` 1e-5, γ ones, β zeros, both trained: as in Wu and He (2018), section 3.3, and in PyTorch.
+///
+/// ```
+/// use approx::assert_relative_eq;
+/// use evenkeel::{GroupNorm, Tensor};
+/// use ndarray::array;
+///
+/// let layer = GroupNorm::new(2, 4).with_eps(0.0); // two groups of two channels
+/// let y = layer.forward(&Tensor::new(array![[1.0, 3.0, 10.0, 50.0]]));
+/// assert_relative_eq!(y, Tensor::new(array![[-1.0, 1.0, -1.0, 1.0]]), epsilon = 1e-15);
+/// ```
+///
+/// # Numerics
+/// As [`BatchNorm`](crate::BatchNorm): sums in `f64`, and NaN stays in its group.
+///
+/// # Panics
+/// [`new`](Self::new), [`with_eps`](Self::with_eps) and [`forward`](Self::forward) say when.
+///
+/// *Differs from PyTorch in*: a group of one value gives β in a batch of any size (there a batch of
+/// one is refused); an input without positions gives an empty result; a negative `eps` is refused.
+///
+/// Paper: Wu, He, *Group Normalization*, 2018 (arXiv 1803.08494), equations 1 to 7. Page:
+/// `book/src/layer_norm.md`.
+#[derive(Clone, Debug)]
+pub struct GroupNorm<T: Float = f64> {
+    channels_per_group: usize,
+    num_channels: usize,
+    eps: f64,
+    /// The scale γ, of shape `[num_channels]`.
+    pub gamma: Tensor<T>,
+    /// The shift β, of shape `[num_channels]`.
+    pub beta: Tensor<T>,
+}
+
+impl<T: Float> GroupNorm<T> {
+    /// A layer for inputs with `num_channels` channels on axis 1, in `num_groups` groups.
+    ///
+    /// # Panics
+    /// If there is no channel, or `num_groups` does not divide `num_channels`.
+    #[must_use]
+    #[track_caller]
+    pub fn new(num_groups: usize, num_channels: usize) -> Self {
+        assert!(
+            num_channels > 0 && num_groups > 0 && num_channels.is_multiple_of(num_groups),
+            "GroupNorm: expected num_channels to be divisible by num_groups, both at least 1, got {num_channels} channels and {num_groups} groups"
+        );
+        Self {
+            channels_per_group: num_channels / num_groups,
+            num_channels,
+            eps: 1e-5,
+            gamma: Tensor::parameter(Array1::ones(num_channels)),
+            beta: Tensor::parameter(Array1::zeros(num_channels)),
+        }
+    }
+
+    /// The number added to the variance under the root; the default is 1e-5.
+    ///
+    /// # Panics
+    /// If it is negative, infinite or NaN.
+    #[must_use]
+    #[track_caller]
+    pub fn with_eps(mut self, eps: f64) -> Self {
+        self.eps = checked_eps("GroupNorm", eps);
+        self
+    }
+
+    /// With `false`, β is a constant zero: nothing is added and nothing trained. The default is
+    /// `true`.
+    #[must_use]
+    pub fn with_bias(mut self, bias: bool) -> Self {
+        self.beta = init::zeros(self.num_channels, bias);
+        self
+    }
+
+    /// With `false`, γ is a constant one and β a constant zero: the layer only normalizes. The
+    /// default is `true`.
+    ///
+    /// ```
+    /// use evenkeel::GroupNorm;
+    /// let layer: GroupNorm = GroupNorm::new(2, 8).with_affine(false);
+    /// assert!(layer.parameters().is_empty());
+    /// ```
+    #[must_use]
+    pub fn with_affine(mut self, affine: bool) -> Self {
+        self.gamma = init::ones(self.num_channels, affine);
+        self.with_bias(affine)
+    }
+
+    /// The normalized input, in the input's shape.
+    ///
+    /// # Panics
+    /// If axis 1 of `x` is not `num_channels` long, or γ or β were given another shape.
+    #[must_use]
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor<T>) -> Tensor<T> {
+        let (batch, positions) = shape::channels("GroupNorm", self.num_channels, 0, x.shape());
+        for (what, tensor) in [("gamma", &self.gamma), ("beta", &self.beta)] {
+            shape::exactly("GroupNorm", what, &[self.num_channels], tensor.shape());
+        }
+        let together = Together::Neighbours(self.channels_per_group);
+        let planes = Planes { batch, channels: self.num_channels, positions, together };
+        let statistics = channels::statistics(x.as_slice(), &planes);
+        channels::normalize(x, &self.gamma, &self.beta, planes, &statistics, true, self.eps)
+    }
+
+    /// What is trained, γ before β.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<&Tensor<T>> {
+        init::trained([&self.gamma, &self.beta])
+    }
+
+    /// What is trained, γ before β, for an optimiser's `step`.
+    #[must_use]
+    pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
+        init::trained_mut([&mut self.gamma, &mut self.beta])
+    }
+}

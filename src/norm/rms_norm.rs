@@ -1,0 +1,142 @@
+//! [`RMSNorm`]: each row to root mean square 1. Page: `book/src/layer_norm.md`.
+
+use ndarray::{ArrayD, IntoDimension, IxDyn};
+
+use super::{array, checked_eps, kernel, normalized_shape};
+use crate::autograd::record;
+use crate::{Float, Tensor, init, shape};
+
+/// Divides each row by its root mean square, then scales by γ. No mean is subtracted, nothing is
+/// shifted.
+///
+/// ```text
+/// x̂ = x / √(mean of x² + eps)        y = γ·x̂
+/// ```
+///
+/// where the mean runs over one row, and γ is learned and has the shape `normalized_shape`. A row is
+/// everything in the last axes, as many as `normalized_shape` has.
+///
+/// # Shapes
+/// input `[.., *normalized_shape]`, output the same; γ: `normalized_shape`.
+///
+/// # Defaults
+/// `eps` 1e-6, as in LLaMA (Touvron et al. 2023); γ ones, trained. The paper has no `eps`.
+///
+/// ```
+/// use approx::assert_relative_eq;
+/// use evenkeel::{RMSNorm, Tensor};
+/// use ndarray::array;
+///
+/// let layer = RMSNorm::new(4).with_eps(0.0);
+/// let y = layer.forward(&Tensor::new(array![[1.0, 2.0, 3.0, 4.0]]));
+/// let root = 7.5f64.sqrt(); // (1 + 4 + 9 + 16) / 4
+/// assert_relative_eq!(
+///     y,
+///     Tensor::new(array![[1.0 / root, 2.0 / root, 3.0 / root, 4.0 / root]]),
+///     epsilon = 1e-15
+/// );
+/// ```
+///
+/// # Numerics
+/// Sums are `f64` inside, also for `f32` tensors, so that a row of 1e20 or of 1e-20 is normalized
+/// like any other. A row of zeros gives zeros (with `eps` 0 it is 0/0, NaN). NaN or an infinity
+/// anywhere in a row makes that row NaN, and no other. In `f64`, a row whose squares overflow (above
+/// 1e154) is NaN too.
+///
+/// # Panics
+/// [`new`](Self::new), [`with_eps`](Self::with_eps) and [`forward`](Self::forward) say when.
+///
+/// *Differs from PyTorch in*: the default `eps`, there the machine epsilon of the element type
+/// (`with_eps(f32::EPSILON.into())` is the same); without affine parameters, γ is a constant here,
+/// not absent; a negative `eps` is refused; beside an infinity, PyTorch gives zeros.
+///
+/// Paper: Zhang, Sennrich, *Root Mean Square Layer Normalization*, 2019 (arXiv 1910.07467),
+/// equation 4. Page: `book/src/layer_norm.md`.
+#[derive(Clone, Debug)]
+pub struct RMSNorm<T: Float = f64> {
+    normalized_shape: Vec<usize>,
+    eps: f64,
+    /// The scale γ, of shape `normalized_shape`.
+    pub gamma: Tensor<T>,
+}
+
+impl<T: Float> RMSNorm<T> {
+    /// A layer that normalizes over the last axes, whose lengths are `normalized_shape`: a number
+    /// for one axis, an array or a tuple for several.
+    ///
+    /// ```
+    /// use evenkeel::RMSNorm;
+    /// let layer: RMSNorm<f32> = RMSNorm::new(8);
+    /// assert_eq!(layer.gamma.shape(), [8]);
+    /// ```
+    ///
+    /// # Panics
+    /// If `normalized_shape` has no axis.
+    #[must_use]
+    #[track_caller]
+    pub fn new(normalized_shape: impl IntoDimension) -> Self {
+        let normalized_shape = self::normalized_shape("RMSNorm", normalized_shape);
+        let gamma = Tensor::parameter(ArrayD::ones(IxDyn(&normalized_shape)));
+        Self { normalized_shape, eps: 1e-6, gamma }
+    }
+
+    /// The number added to the mean square under the root; the default is 1e-6.
+    ///
+    /// # Panics
+    /// If it is negative, infinite or NaN.
+    #[must_use]
+    #[track_caller]
+    pub fn with_eps(mut self, eps: f64) -> Self {
+        self.eps = checked_eps("RMSNorm", eps);
+        self
+    }
+
+    /// With `false`, γ is a constant one: the layer only normalizes. The default is `true`.
+    ///
+    /// ```
+    /// use evenkeel::RMSNorm;
+    /// let layer: RMSNorm = RMSNorm::new(8).with_affine(false);
+    /// assert!(layer.parameters().is_empty());
+    /// ```
+    #[must_use]
+    pub fn with_affine(mut self, affine: bool) -> Self {
+        self.gamma = init::trained_or_not(ArrayD::ones(IxDyn(&self.normalized_shape)), affine);
+        self
+    }
+
+    /// The normalized input, in the input's shape.
+    ///
+    /// # Panics
+    /// If the last axes of `x` are not `normalized_shape`, or γ was given another shape.
+    #[must_use]
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor<T>) -> Tensor<T> {
+        shape::rows_and_features("RMSNorm", &self.normalized_shape, x.shape());
+        shape::exactly("RMSNorm", "gamma", &self.normalized_shape, self.gamma.shape());
+
+        let (y, rows) = kernel::rms_norm(x.as_slice(), self.gamma.as_slice(), self.eps);
+
+        let (x_kept, gamma) = (x.detach(), self.gamma.detach());
+        record(array(x.shape(), y), [x, &self.gamma], move |dy, needs| {
+            let dy = dy.as_slice().expect("gradients are kept in standard layout");
+            let (dx, dgamma) =
+                kernel::rms_norm_backward(dy, x_kept.as_slice(), gamma.as_slice(), &rows);
+            [
+                needs[0].then(|| array(x_kept.shape(), dx)),
+                needs[1].then(|| array(gamma.shape(), dgamma)),
+            ]
+        })
+    }
+
+    /// What is trained: γ.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<&Tensor<T>> {
+        init::trained([&self.gamma])
+    }
+
+    /// What is trained: γ, for an optimiser's `step`.
+    #[must_use]
+    pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
+        init::trained_mut([&mut self.gamma])
+    }
+}

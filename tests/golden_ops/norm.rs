@@ -1,0 +1,186 @@
+//! How a case of a normalization layer is run.
+
+use evenkeel::{BatchNorm, Float, GroupNorm, InstanceNorm, LayerNorm, RMSNorm, Tensor};
+use ndarray::Array1;
+
+use crate::common::golden::Case;
+
+/// The leaves whose gradients a case may hold.
+type Leaves<'a, T> = [(&'static str, &'a Tensor<T>)];
+
+pub fn run<T: Float>(case: &Case) -> Result<(), String> {
+    match case.op.as_str() {
+        "LayerNorm" => layer_norm::<T>(case),
+        "RMSNorm" => rms_norm::<T>(case),
+        "GroupNorm" => group_norm::<T>(case),
+        "BatchNorm" => batch_norm::<T>(case),
+        "InstanceNorm" => instance_norm::<T>(case),
+        other => Err(format!("op `{other}` is not known")),
+    }
+}
+
+fn layer_norm<T: Float>(case: &Case) -> Result<(), String> {
+    let shape = case.integers("normalized_shape")?;
+    let layer = LayerNorm::<T>::new(shape.as_slice()).with_eps(case.number("eps")?);
+    let mut layer = match case.word("affine")? {
+        "both" => layer,
+        "weight" => layer.with_bias(false),
+        "none" => layer.with_affine(false),
+        other => return Err(format!("affine `{other}` is not known")),
+    };
+    case.fill("gamma", &mut layer.gamma)?;
+    case.fill("beta", &mut layer.beta)?;
+    let x = case.parameter("x")?;
+    let y = layer.forward(&x);
+    pass(case, "", &y, &[("dx", &x), ("dgamma", &layer.gamma), ("dbeta", &layer.beta)])?;
+    all_compared(case, &[""])
+}
+
+fn rms_norm<T: Float>(case: &Case) -> Result<(), String> {
+    let shape = case.integers("normalized_shape")?;
+    // `eps: null` is PyTorch's default, the machine epsilon of the element type.
+    let eps = case.number("eps").or_else(|_| case.number("eps_effective"))?;
+    let mut layer = RMSNorm::<T>::new(shape.as_slice()).with_eps(eps);
+    if case.word("affine")? == "none" {
+        layer = layer.with_affine(false);
+    }
+    case.fill("gamma", &mut layer.gamma)?;
+    let x = case.parameter("x")?;
+    pass(case, "", &layer.forward(&x), &[("dx", &x), ("dgamma", &layer.gamma)])?;
+    all_compared(case, &[""])
+}
+
+fn group_norm<T: Float>(case: &Case) -> Result<(), String> {
+    let (groups, channels) = (case.integer("num_groups")?, case.integer("num_channels")?);
+    let mut layer = GroupNorm::<T>::new(groups, channels)
+        .with_eps(case.number("eps")?)
+        .with_affine(case.flag("affine")?);
+    case.fill("gamma", &mut layer.gamma)?;
+    case.fill("beta", &mut layer.beta)?;
+    let x = case.parameter("x")?;
+    let y = layer.forward(&x);
+    pass(case, "", &y, &[("dx", &x), ("dgamma", &layer.gamma), ("dbeta", &layer.beta)])?;
+    all_compared(case, &[""])
+}
+
+fn batch_norm<T: Float>(case: &Case) -> Result<(), String> {
+    let tracking = case.flag("track_running_stats")?;
+    let mut layer = BatchNorm::<T>::new(case.integer("num_features")?)
+        .with_eps(case.number("eps")?)
+        .with_momentum(case.number("momentum").ok()) // null: the cumulative average
+        .with_affine(case.flag("affine")?)
+        .with_tracking(tracking);
+    case.fill("gamma", &mut layer.gamma)?;
+    case.fill("beta", &mut layer.beta)?;
+    case.fill("running_mean_init", &mut layer.running_mean)?;
+    case.fill("running_var_init", &mut layer.running_var)?;
+
+    let steps = case.integer("training_steps")?;
+    let mut suffixes: Vec<String> = (0..steps).map(|step| format!("_{step}")).collect();
+    for suffix in &suffixes {
+        let x = case.parameter(&format!("x{suffix}"))?;
+        let y = layer.forward_train(&x);
+        pass(case, suffix, &y, &[("dx", &x), ("dgamma", &layer.gamma), ("dbeta", &layer.beta)])?;
+        running(case, suffix, tracking, &layer.running_mean, &layer.running_var)?;
+    }
+    if tracking {
+        let counted = layer.num_batches_tracked.item().wide();
+        if counted != case.number("num_batches_tracked_after")? {
+            return Err(format!("{counted} batches were counted"));
+        }
+    }
+    for suffix in ["_eval", "_eval1"] {
+        if case.has_input(&format!("x{suffix}")) {
+            let x = case.parameter(&format!("x{suffix}"))?;
+            let y = layer.forward(&x);
+            let leaves = [("dx", &x), ("dgamma", &layer.gamma), ("dbeta", &layer.beta)];
+            pass(case, suffix, &y, &leaves)?;
+            suffixes.push(suffix.into());
+        }
+    }
+    all_compared(case, &suffixes)
+}
+
+fn instance_norm<T: Float>(case: &Case) -> Result<(), String> {
+    let tracking = case.flag("track_running_stats")?;
+    let mut layer = InstanceNorm::<T>::new(case.integer("num_features")?)
+        .with_eps(case.number("eps")?)
+        .with_affine(case.flag("affine")?)
+        .with_tracking(tracking);
+    if tracking {
+        layer = layer.with_momentum(case.number("momentum")?);
+    }
+    case.fill("gamma", &mut layer.gamma)?;
+    case.fill("beta", &mut layer.beta)?;
+
+    let mut suffixes = Vec::new();
+    let numbered = (0..).map(|step| format!("_{step}"));
+    for suffix in numbered.take_while(|suffix| case.has_input(&format!("x{suffix}"))) {
+        let x = case.parameter(&format!("x{suffix}"))?;
+        let y = layer.forward_train(&x);
+        pass(case, &suffix, &y, &[("dx", &x), ("dgamma", &layer.gamma), ("dbeta", &layer.beta)])?;
+        running(case, &suffix, tracking, &layer.running_mean, &layer.running_var)?;
+        suffixes.push(suffix);
+    }
+    for suffix in ["", "_eval"] {
+        if case.has_input(&format!("x{suffix}")) {
+            let x = case.parameter(&format!("x{suffix}"))?;
+            let y = layer.forward(&x);
+            let leaves = [("dx", &x), ("dgamma", &layer.gamma), ("dbeta", &layer.beta)];
+            pass(case, suffix, &y, &leaves)?;
+            suffixes.push(suffix.into());
+        }
+    }
+    all_compared(case, &suffixes)
+}
+
+/// Compares y, and the gradients of those leaves that the case has a gradient for.
+fn pass<T: Float>(
+    case: &Case,
+    suffix: &str,
+    y: &Tensor<T>,
+    leaves: &Leaves<'_, T>,
+) -> Result<(), String> {
+    case.check(&format!("y{suffix}"), y)?;
+    let gradients = y.backward_from(&case.parameter(&format!("dy{suffix}"))?);
+    for (name, leaf) in leaves {
+        let name = format!("{name}{suffix}");
+        if case.has_output(&name) {
+            let gradient = gradients.get(leaf).ok_or_else(|| format!("`{name}`: no gradient"))?;
+            case.check(&name, gradient)?;
+        }
+    }
+    Ok(())
+}
+
+/// Compares the running statistics; without tracking they must be as they were.
+fn running<T: Float>(
+    case: &Case,
+    suffix: &str,
+    tracking: bool,
+    mean: &Tensor<T>,
+    var: &Tensor<T>,
+) -> Result<(), String> {
+    if tracking {
+        case.check(&format!("running_mean{suffix}"), mean)?;
+        case.check(&format!("running_var{suffix}"), var)
+    } else if mean == &Tensor::new(Array1::zeros(mean.shape()[0]))
+        && var == &Tensor::new(Array1::ones(var.shape()[0]))
+    {
+        Ok(())
+    } else {
+        Err("the running statistics moved, though nothing is tracked".into())
+    }
+}
+
+/// Fails on an output that no pass with one of these suffixes has compared.
+fn all_compared(case: &Case, suffixes: &[impl AsRef<str>]) -> Result<(), String> {
+    const STEMS: [&str; 6] = ["y", "dx", "dgamma", "dbeta", "running_mean", "running_var"];
+    for name in case.output_names() {
+        let known = |stem: &&str| suffixes.iter().any(|s| name == format!("{stem}{}", s.as_ref()));
+        if !STEMS.iter().any(known) {
+            return Err(format!("output `{name}` is not known"));
+        }
+    }
+    Ok(())
+}
