@@ -18,5 +18,8 @@ mod iris {}
 #[doc = include_str!("../book/src/tensor.md")]
 mod tensor {}
 
+#[doc = include_str!("../book/src/conventions.md")]
+mod conventions {}
+
 #[doc = include_str!("../README.md")]
 mod readme {}
