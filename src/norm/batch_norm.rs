@@ -1,4 +1,4 @@
-//! [`BatchNorm`]: each channel to mean 0 and variance 1, over the batch. Page: `book/src/layer_norm.md`.
+//! [`BatchNorm`]: each channel to mean 0 and variance 1, over the batch. Page: `book/src/conventions.md`.
 
 use ndarray::Array1;
 
@@ -68,7 +68,7 @@ use crate::{Float, Tensor, init, shape};
 /// and ONNX it is the weight of the old value.
 ///
 /// Paper: Ioffe, Szegedy, *Batch Normalization*, 2015 (arXiv 1502.03167), algorithms 1 and 2. Page:
-/// `book/src/layer_norm.md`.
+/// `book/src/conventions.md`.
 #[derive(Clone, Debug)]
 pub struct BatchNorm<T: Float = f64> {
     num_features: usize,

@@ -1,4 +1,4 @@
-//! What BatchNorm, GroupNorm and InstanceNorm share. Page: `book/src/layer_norm.md`.
+//! What BatchNorm, GroupNorm and InstanceNorm share. Page: `book/src/conventions.md`.
 //!
 //! All three see their input as `[batch, channels, positions]`, where the positions of an image are
 //! its pixels. One channel of one example is a *plane*: its positions stand one after the other in

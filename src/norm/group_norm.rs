@@ -1,4 +1,4 @@
-//! [`GroupNorm`]: each group of channels to mean 0 and variance 1. Page: `book/src/layer_norm.md`.
+//! [`GroupNorm`]: each group of channels to mean 0 and variance 1. Page: `book/src/conventions.md`.
 
 use ndarray::Array1;
 
@@ -44,7 +44,7 @@ use crate::{Float, Tensor, init, shape};
 /// one is refused); an input without positions gives an empty result; a negative `eps` is refused.
 ///
 /// Paper: Wu, He, *Group Normalization*, 2018 (arXiv 1803.08494), equations 1 to 7. Page:
-/// `book/src/layer_norm.md`.
+/// `book/src/conventions.md`.
 #[derive(Clone, Debug)]
 pub struct GroupNorm<T: Float = f64> {
     channels_per_group: usize,

@@ -1,4 +1,4 @@
-//! [`InstanceNorm`]: each channel of each example by itself. Page: `book/src/layer_norm.md`.
+//! [`InstanceNorm`]: each channel of each example by itself. Page: `book/src/conventions.md`.
 
 use ndarray::Array1;
 
@@ -47,7 +47,7 @@ use crate::{Float, Tensor, init, shape};
 /// all batches, as in `BatchNorm`.
 ///
 /// Paper: Ulyanov, Vedaldi, Lempitsky, *Instance Normalization: The Missing Ingredient for Fast
-/// Stylization*, 2016 (arXiv 1607.08022), equation 4. Page: `book/src/layer_norm.md`.
+/// Stylization*, 2016 (arXiv 1607.08022), equation 4. Page: `book/src/conventions.md`.
 #[derive(Clone, Debug)]
 pub struct InstanceNorm<T: Float = f64> {
     num_features: usize,

@@ -4,9 +4,9 @@
 //! | --- | --- | --- | --- |
 //! | [`LayerNorm`] | the features of one row: mean and variance | none | `book/src/layer_norm.md` |
 //! | [`RMSNorm`] | the features of one row: mean square | none | `book/src/layer_norm.md` |
-//! | [`BatchNorm`] | one channel of a batch, all positions | running mean and variance | `book/src/layer_norm.md` |
-//! | [`GroupNorm`] | some channels of one example, all positions | none | `book/src/layer_norm.md` |
-//! | [`InstanceNorm`] | one channel of one example, all positions | none, or as `BatchNorm` | `book/src/layer_norm.md` |
+//! | [`BatchNorm`] | one channel of a batch, all positions | running mean and variance | `book/src/conventions.md` |
+//! | [`GroupNorm`] | some channels of one example, all positions | none | `book/src/conventions.md` |
+//! | [`InstanceNorm`] | one channel of one example, all positions | none, or as `BatchNorm` | `book/src/conventions.md` |
 //!
 //! The loops of the first two stand in `kernel.rs`, those of the others in `channels.rs`.
 

@@ -1,4 +1,4 @@
-//! How BatchNorm and InstanceNorm remember what they saw. Page: `book/src/layer_norm.md`.
+//! How BatchNorm and InstanceNorm remember what they saw. Page: `book/src/conventions.md`.
 
 use ndarray::{Array1, arr0};
 
