@@ -220,7 +220,7 @@ impl CrossEntropy {
             Reduction::Mean => targets.iter().flatten().map(|&class| self.weight(class)).sum(),
             Reduction::Sum | Reduction::None => 1.0,
         };
-        let total = losses.iter().sum::<f64>() / divisor;
+        let total = losses.iter().fold(0.0, |sum, loss| sum + loss) / divisor; // `sum` of none is -0
         let y = match self.reduction {
             Reduction::Mean | Reduction::Sum => arr0(T::of(total)).into_dyn(),
             Reduction::None => losses.iter().map(|&l| T::of(l)).collect::<Array1<_>>().into_dyn(),

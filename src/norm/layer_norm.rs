@@ -43,8 +43,8 @@ use crate::{Float, Tensor, init, shape};
 /// row makes that row NaN, and no other. In `f64`, a row whose squares overflow (above 1e154) is NaN
 /// too.
 ///
-/// *Differs from PyTorch in*: without affine parameters, γ and β are constants here, not absent; a
-/// negative `eps` is refused.
+/// *Differs from PyTorch in*: without affine parameters, γ and β are constants here, not absent; of
+/// `with_affine` and `with_bias` the last call counts; a negative `eps` is refused.
 ///
 /// Paper: Ba, Kiros, Hinton, *Layer Normalization*, 2016 (arXiv 1607.06450), equations 3 and 4.
 /// Page: `book/src/layer_norm.md`.
