@@ -16,14 +16,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ndarray::{ArcArray, IxDyn};
-
 use crate::Float;
 use crate::shape;
-use crate::tensor::{Tensor, standard};
-
-/// The numbers of a tensor: shared, so that a clone is a handle.
-pub(crate) type Value<T> = ArcArray<T, IxDyn>;
+pub(crate) use crate::storage::Value;
+use crate::tensor::Tensor;
 
 /// From the gradient of the output to the gradient of each input (`None` where an input asked for
 /// none).
@@ -78,7 +74,7 @@ pub(crate) fn record<T: Float, const N: usize>(
     inputs: [&Tensor<T>; N],
     pullback: impl Fn(&Value<T>, [bool; N]) -> [Option<Value<T>>; N] + Send + Sync + 'static,
 ) -> Tensor<T> {
-    let value = standard(value);
+    let value = value.into();
     let nodes = inputs.map(|input| input.node.clone());
     let needs = nodes.each_ref().map(Option::is_some);
     if !needs.contains(&true) {
@@ -117,7 +113,7 @@ impl<T: Float> Tensor<T> {
             "backward: expected a tensor with one value, got shape {:?}: reduce it with sum() or mean(), or give its gradient to backward_from()",
             self.shape()
         );
-        self.backward_from(&Tensor::from_value(Value::from_elem(self.value.raw_dim(), T::one())))
+        self.backward_from(&Tensor::from_value(Value::full(self.value.raw_dim(), T::one())))
     }
 
     /// The gradient of `Σ dy · self` with respect to every parameter this tensor was computed from:
@@ -163,7 +159,7 @@ fn walk<T: Float>(node: Arc<Node<T>>, dy: Value<T>) -> HashMap<u64, Tensor<T>> {
         for (input, dx) in node.inputs.iter().zip(pullback(&dy)) {
             if let (Some(input), Some(dx)) = (input, dx) {
                 match pending.get_mut(&input.id) {
-                    Some((_, sum)) => *sum += &dx,
+                    Some((_, sum)) => sum.add(&dx),
                     None => drop(pending.insert(input.id, (Arc::clone(input), dx))),
                 }
             }

@@ -6,10 +6,37 @@ use std::iter::Sum;
 use ndarray::{LinalgScalar, ScalarOperand};
 use num_traits::NumAssign;
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
+pub(crate) mod sealed {
+    use fearless_simd::{Simd, SimdBase, SimdFloatElement, f32x16, f64x8};
+
+    use crate::recycle::Pool;
+
+    /// What the crate itself needs to know of an element type.
+    pub trait Sealed: SimdFloatElement {
+        /// Some numbers side by side, as many on every machine.
+        type Lanes<S: Simd>: SimdBase<S, Element = Self>;
+
+        /// Where dropped tensors leave their memory.
+        fn pool() -> &'static Pool<Self>;
+    }
+
+    impl Sealed for f32 {
+        type Lanes<S: Simd> = f32x16<S>;
+
+        fn pool() -> &'static Pool<Self> {
+            static POOL: Pool<f32> = Pool::new();
+            &POOL
+        }
+    }
+
+    impl Sealed for f64 {
+        type Lanes<S: Simd> = f64x8<S>;
+
+        fn pool() -> &'static Pool<Self> {
+            static POOL: Pool<f64> = Pool::new();
+            &POOL
+        }
+    }
 }
 
 /// An element type: `f32` or `f64`, and no other (the trait is sealed).
@@ -41,10 +68,12 @@ pub trait Float:
 }
 
 impl Float for f64 {
+    #[inline(always)]
     fn of(x: f64) -> Self {
         x
     }
 
+    #[inline(always)]
     fn wide(self) -> f64 {
         self
     }
@@ -53,10 +82,12 @@ impl Float for f64 {
 impl Float for f32 {
     // Rounding to the nearest f32 is what `of` promises.
     #[expect(clippy::cast_possible_truncation)]
+    #[inline(always)]
     fn of(x: f64) -> Self {
         x as f32
     }
 
+    #[inline(always)]
     fn wide(self) -> f64 {
         f64::from(self)
     }

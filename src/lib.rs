@@ -62,12 +62,15 @@ mod moments;
 mod norm;
 mod ops;
 mod optimiser;
+mod recycle;
 mod save;
 mod save_error;
 mod schedule;
 mod sgd;
 mod shape;
+mod storage;
 mod tensor;
+mod threads;
 
 pub use adam::Adam;
 pub use adam_w::AdamW;
@@ -83,6 +86,7 @@ pub use moments::Moments;
 /// [`RMSNorm`] by the name that Rust's naming rules would give it.
 pub use norm::RMSNorm as RmsNorm;
 pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm};
+pub use recycle::release_buffers;
 pub use save::{load, save};
 pub use save_error::{LoadError, SaveError};
 pub use schedule::warmup;

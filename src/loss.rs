@@ -228,12 +228,13 @@ impl CrossEntropy {
         let shape = logits.value.raw_dim();
         record(y, [logits], move |dy, _| {
             // One dy for all rows, or one for each, over the logits of the row.
-            let dy = if dy.ndim() == 0 { dy.view() } else { dy.view().insert_axis(Axis(1)) };
+            let per_row = !dy.shape().is_empty();
+            let dy = if per_row { dy.view().insert_axis(Axis(1)) } else { dy.view() };
             let mut dx = dy.broadcast(shape.clone()).expect("a number per row").to_owned();
             for (dx, dz) in dx.iter_mut().zip(&dz) {
                 *dx = T::of(dx.wide() * dz / divisor);
             }
-            [Some(dx.into_shared())]
+            [Some(dx.into())]
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use crate::autograd::{Gradients, Node};
+use crate::autograd::{Gradients, Node, Value};
 use crate::{Float, Tensor, shape};
 
 /// A setting that must be finite and at least 0: a learning rate, an eps, a weight decay.
@@ -71,12 +71,12 @@ pub(crate) fn leaf<T: Float>(tensor: &Tensor<T>) -> Option<&Arc<Node<T>>> {
 /// The numbers of a tensor, to be changed: in place if nobody else holds them, else in a copy that
 /// is the tensor's own from here on.
 pub(crate) fn numbers<T: Float>(tensor: &mut Tensor<T>) -> &mut [T] {
-    tensor.value.as_slice_mut().expect("tensors are kept in standard layout")
+    tensor.value.as_mut_slice()
 }
 
 /// What a running mean starts from.
 pub(crate) fn zeros_like<T: Float>(tensor: &Tensor<T>) -> Tensor<T> {
-    Tensor::new(tensor.value().map(|_| T::zero()))
+    Tensor::from_value(Value::full(tensor.value.raw_dim(), T::zero()))
 }
 
 /// What an optimiser remembers of each parameter, for as long as the parameter lives.

@@ -170,7 +170,8 @@ fn read<T: Float>(
     }
     let bytes = &data[info.data_offsets.0..info.data_offsets.1]; // `parse` has checked all offsets
     numbers(info.dtype, bytes)
-        .and_then(|numbers| Value::from_shape_vec(IxDyn(shape), numbers).ok())
+        .filter(|numbers| numbers.len() == shape.iter().product::<usize>())
+        .map(|numbers| Value::new(IxDyn(shape), numbers))
         .ok_or_else(|| {
             let (expected, got) = (element_type::<T>().to_string(), info.dtype.to_string());
             LoadError::ElementType { path: path(), name: name(), expected, got }

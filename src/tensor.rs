@@ -66,7 +66,7 @@ impl<T: Float> Tensor<T> {
         S: Data<Elem = T>,
         D: Dimension,
     {
-        Self::from_value(standard(array.into_owned().into_dyn()))
+        Self::from_value(array.into_owned().into())
     }
 
     /// A trainable leaf: `backward` gives it a gradient, an optimiser's `step` gives it new
@@ -150,7 +150,7 @@ impl<T: Float> Tensor<T> {
             "item: expected a tensor with one value, got shape {:?}",
             self.shape()
         );
-        self.value.first().copied().expect("one value")
+        self.as_slice()[0]
     }
 
     /// The same numbers as a constant: no gradient flows back through the result.
@@ -170,25 +170,14 @@ impl<T: Float> Tensor<T> {
 
     /// The numbers in row-major order.
     pub(crate) fn as_slice(&self) -> &[T] {
-        self.value.as_slice().expect("tensors are kept in standard layout")
-    }
-}
-
-/// Brings an array into the one layout that tensors have, row-major and contiguous, without a copy
-/// if it is there.
-pub(crate) fn standard<T: Float>(array: impl Into<Value<T>>) -> Value<T> {
-    let array = array.into();
-    if array.is_standard_layout() {
-        array
-    } else {
-        array.as_standard_layout().into_owned().into_shared()
+        self.value.as_slice()
     }
 }
 
 /// The shape and the numbers; precision works (`{:.3}`).
 impl<T: Float> fmt::Display for Tensor<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.value, f)
+        fmt::Display::fmt(&self.value(), f)
     }
 }
 
@@ -199,12 +188,7 @@ impl<T: Float> fmt::Debug for Tensor<T> {
             Some(node) if node.is_leaf() => "parameter",
             Some(_) => "result",
         };
-        write!(
-            f,
-            "Tensor({kind}, shape {:?}, {:?})",
-            self.shape(),
-            self.value.iter().collect::<Vec<_>>()
-        )
+        write!(f, "Tensor({kind}, shape {:?}, {:?})", self.shape(), self.as_slice())
     }
 }
 
@@ -224,7 +208,7 @@ impl<T: Float + AbsDiffEq<Epsilon = T>> AbsDiffEq for Tensor<T> {
 
     fn abs_diff_eq(&self, other: &Self, epsilon: T) -> bool {
         self.shape() == other.shape()
-            && self.value.iter().zip(&other.value).all(|(a, b)| a.abs_diff_eq(b, epsilon))
+            && self.as_slice().iter().zip(other.as_slice()).all(|(a, b)| a.abs_diff_eq(b, epsilon))
     }
 }
 
@@ -237,9 +221,9 @@ impl<T: Float + RelativeEq<Epsilon = T>> RelativeEq for Tensor<T> {
     fn relative_eq(&self, other: &Self, epsilon: T, max_relative: T) -> bool {
         self.shape() == other.shape()
             && self
-                .value
+                .as_slice()
                 .iter()
-                .zip(&other.value)
+                .zip(other.as_slice())
                 .all(|(a, b)| a.relative_eq(b, epsilon, max_relative))
     }
 }

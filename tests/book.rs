@@ -149,12 +149,14 @@ fn a_library_user_compiles_no_server_no_mdbook_and_no_plotters() {
     let expected = BTreeSet::from([
         "approx",
         "csv",
+        "fearless_simd",
         "libm",
         "ndarray",
         "num-traits",
         "rand",
         "rand_chacha",
         "rand_distr",
+        "rayon",
         "safetensors",
         "thiserror",
     ]);

@@ -18,17 +18,17 @@ fn together<T: Float>(op: &str, a: &Tensor<T>, b: &Tensor<T>) -> (Tensor<T>, Ten
 #[track_caller]
 fn add<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (a, b) = together("add", a, b);
-    let y = &a.value + &b.value;
+    let y = a.value.zip(&b.value, |a, b| a + b);
     record(y, [&a, &b], |dy, [da, db]| [da.then(|| dy.clone()), db.then(|| dy.clone())])
 }
 
 #[track_caller]
 fn mul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (a, b) = together("mul", a, b);
-    let y = &a.value * &b.value;
+    let y = a.value.zip(&b.value, |a, b| a * b);
     let (av, bv) = (a.value.clone(), b.value.clone());
     record(y, [&a, &b], move |dy, [da, db]| {
-        [da.then(|| (dy * &bv).into_shared()), db.then(|| (dy * &av).into_shared())]
+        [da.then(|| dy.zip(&bv, |d, b| d * b)), db.then(|| dy.zip(&av, |d, a| d * a))]
     })
 }
 // ANCHOR_END: arithmetic
@@ -36,40 +36,35 @@ fn mul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
 #[track_caller]
 fn sub<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (a, b) = together("sub", a, b);
-    let y = &a.value - &b.value;
-    record(y, [&a, &b], |dy, [da, db]| {
-        [da.then(|| dy.clone()), db.then(|| dy.map(|&d| -d).into_shared())]
-    })
+    let y = a.value.zip(&b.value, |a, b| a - b);
+    record(y, [&a, &b], |dy, [da, db]| [da.then(|| dy.clone()), db.then(|| dy.map(|d| -d))])
 }
 
 #[track_caller]
 fn div<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (a, b) = together("div", a, b);
-    let y = &a.value / &b.value;
+    let y = a.value.zip(&b.value, |a, b| a / b);
     let (av, bv) = (a.value.clone(), b.value.clone());
     record(y, [&a, &b], move |dy, [da, db]| {
         [
-            da.then(|| (dy / &bv).into_shared()),
-            db.then(|| (-(dy * &av) / (&bv * &bv)).into_shared()), // d(a/b)/db = -a/b²
+            da.then(|| dy.zip(&bv, |d, b| d / b)),
+            // d(a/b)/db = -a/b²
+            db.then(|| dy.zip(&av.zip(&bv, |a, b| -a / (b * b)), |d, slope| d * slope)),
         ]
     })
 }
 
 /// `scale · a + offset`, elementwise: every operation with one scalar but division by a tensor.
 fn affine<T: Float>(a: &Tensor<T>, scale: T, offset: T) -> Tensor<T> {
-    let y = a.value.map(|&a| scale * a + offset);
-    record(y, [a], move |dy, _| [Some(dy.map(|&d| scale * d).into_shared())])
+    let y = a.value.map(|a| scale * a + offset);
+    record(y, [a], move |dy, _| [Some(dy.map(|d| scale * d))])
 }
 
 /// `scalar / a`, elementwise.
 fn scalar_over<T: Float>(scalar: T, a: &Tensor<T>) -> Tensor<T> {
-    let y = a.value.map(|&a| scalar / a);
+    let y = a.value.map(|a| scalar / a);
     let av = a.value.clone();
-    record(y, [a], move |dy, _| {
-        let mut dx = dy.to_owned();
-        dx.zip_mut_with(&av, |d, &a| *d = -*d * scalar / (a * a));
-        [Some(dx.into_shared())]
-    })
+    record(y, [a], move |dy, _| [Some(dy.zip(&av, |d, a| -d * scalar / (a * a)))])
 }
 
 /// The operator for every mix of owned and borrowed tensors, and for a scalar of the tensor's type

@@ -1,9 +1,8 @@
 //! Stretching an array to a larger shape. Page: `book/src/tensor.md`.
 
-use ndarray::{ArrayD, Axis};
+use ndarray::Axis;
 
 use crate::autograd::{Value, record};
-use crate::tensor::standard;
 use crate::{Float, Tensor, shape};
 
 impl<T: Float> Tensor<T> {
@@ -34,7 +33,7 @@ impl<T: Float> Tensor<T> {
         if self.shape() == shape {
             return self.clone();
         }
-        let y = self.value.broadcast(shape).expect("checked above").to_owned();
+        let y = Value::copy_of(&self.value().broadcast(shape).expect("checked above"));
         let own = self.shape().to_vec();
         record(y, [self], move |dy, _| [Some(sum_to(dy, &own))])
     }
@@ -42,8 +41,8 @@ impl<T: Float> Tensor<T> {
 
 /// Sums `dy` down to `shape`, from which it was stretched.
 fn sum_to<T: Float>(dy: &Value<T>, shape: &[usize]) -> Value<T> {
-    let added = dy.ndim() - shape.len();
-    let mut dx: ArrayD<T> = dy.to_owned();
+    let added = dy.shape().len() - shape.len();
+    let mut dx = dy.to_array();
     for _ in 0..added {
         dx = dx.sum_axis(Axis(0));
     }
@@ -52,5 +51,5 @@ fn sum_to<T: Float>(dy: &Value<T>, shape: &[usize]) -> Value<T> {
             dx = dx.sum_axis(Axis(axis)).insert_axis(Axis(axis));
         }
     }
-    standard(dx)
+    dx.into()
 }

@@ -14,9 +14,9 @@ impl<T: Float> Tensor<T> {
     /// ```
     #[must_use]
     pub fn exp(&self) -> Self {
-        let y = self.value.map(|x| x.exp()).into_shared();
+        let y = self.value.map(|x| x.exp());
         let yv = y.clone();
-        record(y, [self], move |dy, _| [Some((dy * &yv).into_shared())])
+        record(y, [self], move |dy, _| [Some(dy.zip(&yv, |d, y| d * y))])
     }
 
     /// The natural logarithm; `-inf` at 0, NaN below. Derivative: `1/x`.
@@ -29,7 +29,7 @@ impl<T: Float> Tensor<T> {
     pub fn ln(&self) -> Self {
         let y = self.value.map(|x| x.ln());
         let xv = self.value.clone();
-        record(y, [self], move |dy, _| [Some((dy / &xv).into_shared())])
+        record(y, [self], move |dy, _| [Some(dy.zip(&xv, |d, x| d / x))])
     }
 
     /// The square root; NaN below 0. Derivative: `1/(2√x)`, infinite at 0: add `eps` under the
@@ -41,10 +41,10 @@ impl<T: Float> Tensor<T> {
     /// ```
     #[must_use]
     pub fn sqrt(&self) -> Self {
-        let y = self.value.map(|x| x.sqrt()).into_shared();
+        let y = self.value.map(|x| x.sqrt());
         let yv = y.clone();
         let two = T::of(2.0);
-        record(y, [self], move |dy, _| [Some((dy / &yv.map(|&y| two * y)).into_shared())])
+        record(y, [self], move |dy, _| [Some(dy.zip(&yv, |d, y| d / (two * y)))])
     }
 
     /// `x²`. Derivative: `2x`.
@@ -55,10 +55,10 @@ impl<T: Float> Tensor<T> {
     /// ```
     #[must_use]
     pub fn square(&self) -> Self {
-        let y = self.value.map(|&x| x * x);
+        let y = self.value.map(|x| x * x);
         let xv = self.value.clone();
         let two = T::of(2.0);
-        record(y, [self], move |dy, _| [Some((dy * &xv.map(|&x| two * x)).into_shared())])
+        record(y, [self], move |dy, _| [Some(dy.zip(&xv, |d, x| d * (two * x)))])
     }
 
     /// The hyperbolic tangent, an S from -1 to 1. Derivative: `1 - tanh²x`.
@@ -72,13 +72,9 @@ impl<T: Float> Tensor<T> {
     /// *PyTorch*: `torch.tanh(x)`.
     #[must_use]
     pub fn tanh(&self) -> Self {
-        let y = self.value.map(|x| x.tanh()).into_shared();
+        let y = self.value.map(|x| x.tanh());
         let yv = y.clone();
-        record(y, [self], move |dy, _| {
-            let mut dx = dy.to_owned();
-            dx.zip_mut_with(&yv, |d, &y| *d *= T::one() - y * y);
-            [Some(dx.into_shared())]
-        })
+        record(y, [self], move |dy, _| [Some(dy.zip(&yv, |d, y| d * (T::one() - y * y)))])
     }
 
     /// GELU, `x·Φ(x)`: a smooth ReLU, where `Φ(x) = ½·erfc(-x/√2)` is the chance that a draw from
@@ -102,12 +98,8 @@ impl<T: Float> Tensor<T> {
         let xv = self.value.clone();
         record(y, [self], move |dy, _| {
             let pdf = |x: f64| (-0.5 * x * x).exp() / TAU.sqrt();
-            let mut dx = dy.to_owned();
-            dx.zip_mut_with(&xv, |d, x| {
-                let x = x.wide();
-                *d = T::of(d.wide() * (cdf(x) + x * pdf(x)));
-            });
-            [Some(dx.into_shared())]
+            let slope = |x: f64| cdf(x) + x * pdf(x);
+            [Some(dy.zip(&xv, |d, x| T::of(d.wide() * slope(x.wide()))))]
         })
     }
 
@@ -126,16 +118,10 @@ impl<T: Float> Tensor<T> {
     #[must_use]
     pub fn relu(&self) -> Self {
         // `x < 0` and `x <= 0`, not `x > 0`: a NaN must come out as NaN, not as a quiet 0.
-        let y = self.value.map(|&x| if x < T::zero() { T::zero() } else { x });
+        let y = self.value.map(|x| if x < T::zero() { T::zero() } else { x });
         let xv = self.value.clone();
         record(y, [self], move |dy, _| {
-            let mut dx = dy.to_owned();
-            dx.zip_mut_with(&xv, |d, &x| {
-                if x <= T::zero() {
-                    *d = T::zero();
-                }
-            });
-            [Some(dx.into_shared())]
+            [Some(dy.zip(&xv, |d, x| if x <= T::zero() { T::zero() } else { d }))]
         })
     }
 }

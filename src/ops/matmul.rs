@@ -1,7 +1,7 @@
 //! The product of two matrices, or of two batches of them. Page: `book/src/tensor.md`.
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array3, ArrayView3, IxDyn};
+use ndarray::{ArrayView3, ArrayViewMut3, IxDyn};
 
 use crate::autograd::{Value, record};
 use crate::{Float, Tensor, shape};
@@ -71,15 +71,17 @@ fn product<T: Float>(
 
 /// The loop over the batch; `ndarray` multiplies the matrices.
 fn products<T: Float>(a: &ArrayView3<'_, T>, b: &ArrayView3<'_, T>, shape: &[usize]) -> Value<T> {
-    let mut y = Array3::zeros((a.dim().0, a.dim().1, b.dim().2));
+    let (batch, m, n) = (a.dim().0, a.dim().1, b.dim().2);
+    let mut numbers = T::pool().take(batch * m * n);
+    let mut y = ArrayViewMut3::from_shape((batch, m, n), &mut numbers).expect("as many numbers");
     for ((a, b), mut y) in a.outer_iter().zip(b.outer_iter()).zip(y.outer_iter_mut()) {
-        general_mat_mul(T::one(), &a, &b, T::zero(), &mut y);
+        general_mat_mul(T::one(), &a, &b, T::zero(), &mut y); // 0: what is in y is not read
     }
-    y.into_shape_with_order(IxDyn(shape)).expect("as many numbers").into_shared()
+    Value::new(IxDyn(shape), numbers)
 }
 
 fn matrices<T: Float>(value: &Value<T>, shape: [usize; 3]) -> ArrayView3<'_, T> {
-    value.view().into_shape_with_order(shape).expect("as many numbers, in standard layout")
+    ArrayView3::from_shape(shape, value.as_slice()).expect("as many numbers")
 }
 
 fn transposed<'a, T>(matrices: &ArrayView3<'a, T>) -> ArrayView3<'a, T> {

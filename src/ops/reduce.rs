@@ -1,6 +1,6 @@
 //! Sums and means, and where the largest number is. Page: `book/src/tensor.md`.
 
-use ndarray::{ArrayD, Axis, arr0};
+use ndarray::{Axis, arr0};
 
 use crate::autograd::{Value, record};
 use crate::{Float, Tensor, shape};
@@ -14,9 +14,9 @@ impl<T: Float> Tensor<T> {
     /// ```
     #[must_use]
     pub fn sum(&self) -> Self {
-        let y = arr0(self.value.sum()).into_dyn();
+        let y = arr0(self.value().sum()).into_dyn();
         let shape = self.value.raw_dim();
-        record(y, [self], move |dy, _| [Some(Value::from_elem(shape.clone(), dy.sum()))])
+        record(y, [self], move |dy, _| [Some(Value::full(shape.clone(), dy.as_slice()[0]))])
     }
 
     /// The mean of all numbers, a scalar (shape `[]`); NaN for an empty tensor.
@@ -48,12 +48,11 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     pub fn sum_axis(&self, axis: isize) -> Self {
         let axis = Axis(shape::axis("sum_axis", axis, self.shape()));
-        let y = self.value.sum_axis(axis).insert_axis(axis);
+        let y = self.value().sum_axis(axis).insert_axis(axis);
         let shape = self.value.raw_dim();
         record(y, [self], move |dy, _| {
-            let dx: ArrayD<T> =
-                dy.broadcast(shape.clone()).expect("the axis has length 1").to_owned();
-            [Some(dx.into_shared())]
+            let dy = dy.view();
+            [Some(Value::copy_of(&dy.broadcast(shape.clone()).expect("the axis has length 1")))]
         })
     }
 

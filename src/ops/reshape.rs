@@ -1,9 +1,6 @@
 //! The same numbers in another arrangement. Page: `book/src/tensor.md`.
 
-use ndarray::IxDyn;
-
 use crate::autograd::{Value, record};
-use crate::tensor::standard;
 use crate::{Float, Tensor, shape};
 
 impl<T: Float> Tensor<T> {
@@ -25,9 +22,9 @@ impl<T: Float> Tensor<T> {
         if self.shape() == shape {
             return self.clone();
         }
-        let y = reshaped(&self.value, shape);
+        let y = self.value.reshaped(shape);
         let own = self.shape().to_vec();
-        record(y, [self], move |dy, _| [Some(reshaped(dy, &own))])
+        record(y, [self], move |dy, _| [Some(dy.reshaped(&own))])
     }
 
     /// Rows and columns exchanged: the last two axes swapped. Gradient: `dy` with the same two
@@ -76,11 +73,7 @@ fn swapped<T: Float>(x: &Tensor<T>, a: usize, b: usize) -> Tensor<T> {
     let swap = move |value: &Value<T>| {
         let mut view = value.view();
         view.swap_axes(a, b);
-        standard(view.to_owned())
+        Value::copy_of(&view)
     };
     record(swap(&x.value), [x], move |dy, _| [Some(swap(dy))])
-}
-
-fn reshaped<T: Float>(value: &Value<T>, shape: &[usize]) -> Value<T> {
-    value.clone().into_shape_with_order(IxDyn(shape)).expect("as many values, in standard layout")
 }

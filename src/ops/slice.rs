@@ -5,7 +5,6 @@ use std::ops::Range;
 use ndarray::{Axis, Slice, concatenate};
 
 use crate::autograd::{Value, record};
-use crate::tensor::standard;
 use crate::{Float, Tensor, shape};
 
 impl<T: Float> Tensor<T> {
@@ -29,11 +28,11 @@ impl<T: Float> Tensor<T> {
         let axis = shape::axis("slice_axis", axis, self.shape());
         shape::slice(axis, &range, self.shape());
         let (axis, slice) = (Axis(axis), Slice::from(range));
-        let y = standard(self.value.slice_axis(axis, slice).to_owned());
+        let y = Value::copy_of(&self.value().slice_axis(axis, slice));
         let shape = self.value.raw_dim();
         record(y, [self], move |dy, _| {
-            let mut dx = Value::from_elem(shape.clone(), T::zero());
-            dx.slice_axis_mut(axis, slice).assign(dy);
+            let mut dx = Value::full(shape.clone(), T::zero());
+            dx.view_mut().slice_axis_mut(axis, slice).assign(&dy.view());
             [Some(dx)]
         })
     }
@@ -75,7 +74,7 @@ fn join<T: Float>(tensors: &[&Tensor<T>], axis: Axis) -> Tensor<T> {
     let y = concatenate(axis, &[a.value(), b.value()]).expect("checked to fit");
     let boundary = a.shape()[axis.0];
     record(y, [&a, &b], move |dy, [da, db]| {
-        let part = |slice| standard(dy.slice_axis(axis, slice).to_owned());
+        let part = |slice| Value::copy_of(&dy.view().slice_axis(axis, slice));
         [da.then(|| part(Slice::from(..boundary))), db.then(|| part(Slice::from(boundary..)))]
     })
 }

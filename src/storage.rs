@@ -1,0 +1,153 @@
+//! [`Value`]: numbers with a shape, shared between handles. Page: `book/src/tensor.md`.
+
+use std::mem;
+use std::sync::Arc;
+
+use ndarray::{
+    Array, ArrayBase, ArrayD, ArrayViewD, ArrayViewMutD, Data, Dimension, IxDyn, OwnedRepr,
+};
+
+use crate::Float;
+use crate::threads;
+
+/// The numbers of a tensor in row-major order, and its shape. A clone is a handle.
+#[derive(Clone)]
+pub(crate) struct Value<T: Float> {
+    numbers: Arc<Buffer<T>>,
+    shape: IxDyn,
+}
+
+/// Memory that is given back for the next tensor.
+struct Buffer<T: Float>(Vec<T>);
+
+impl<T: Float> Drop for Buffer<T> {
+    fn drop(&mut self) {
+        T::pool().give(mem::take(&mut self.0));
+    }
+}
+
+impl<T: Float> Value<T> {
+    /// As many numbers as the shape holds.
+    pub(crate) fn new(shape: impl Into<IxDyn>, numbers: Vec<T>) -> Self {
+        let shape = shape.into();
+        assert_eq!(shape.size(), numbers.len(), "{shape:?} holds another number of values");
+        Self { numbers: Arc::new(Buffer(numbers)), shape }
+    }
+
+    /// The same number everywhere.
+    pub(crate) fn full(shape: impl Into<IxDyn>, x: T) -> Self {
+        let shape = shape.into();
+        let mut numbers = T::pool().take(shape.size());
+        numbers.fill(x);
+        Self::new(shape, numbers)
+    }
+
+    /// f of each number.
+    pub(crate) fn map(&self, f: impl Fn(T) -> T + Sync + Send) -> Self {
+        let mut y = T::pool().take(self.len());
+        threads::each_of_two(&mut y, self.as_slice(), |y, x| {
+            y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(x));
+        });
+        Self::new(self.raw_dim(), y)
+    }
+
+    /// f of each pair of numbers; both values have the same shape.
+    pub(crate) fn zip(&self, other: &Self, f: impl Fn(T, T) -> T + Sync + Send) -> Self {
+        let mut y = T::pool().take(self.len());
+        threads::each_of_three(&mut y, self.as_slice(), other.as_slice(), |y, a, b| {
+            y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b));
+        });
+        Self::new(self.raw_dim(), y)
+    }
+
+    /// Adds the numbers of another value of the same shape.
+    pub(crate) fn add(&mut self, other: &Self) {
+        if Arc::get_mut(&mut self.numbers).is_none() {
+            *self = self.zip(other, |a, b| a + b);
+            return;
+        }
+        self.as_mut_slice().iter_mut().zip(other.as_slice()).for_each(|(a, &b)| *a += b);
+    }
+
+    /// The same numbers in another shape.
+    pub(crate) fn reshaped(&self, shape: &[usize]) -> Self {
+        debug_assert_eq!(shape.iter().product::<usize>(), self.len());
+        Self { numbers: Arc::clone(&self.numbers), shape: IxDyn(shape) }
+    }
+
+    pub(crate) fn shape(&self) -> &[usize] {
+        self.shape.slice()
+    }
+
+    pub(crate) fn raw_dim(&self) -> IxDyn {
+        self.shape.clone()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.numbers.0.len()
+    }
+
+    pub(crate) fn as_slice(&self) -> &[T] {
+        &self.numbers.0
+    }
+
+    /// The numbers, to be changed: in place if nobody else holds them, else in a copy that is this
+    /// handle's own from here on.
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
+        if Arc::get_mut(&mut self.numbers).is_none() {
+            *self = self.map(|x| x);
+        }
+        &mut Arc::get_mut(&mut self.numbers).expect("nobody else holds a new one").0
+    }
+
+    pub(crate) fn view(&self) -> ArrayViewD<'_, T> {
+        ArrayViewD::from_shape(self.raw_dim(), self.as_slice()).expect("checked when made")
+    }
+
+    pub(crate) fn view_mut(&mut self) -> ArrayViewMutD<'_, T> {
+        let shape = self.raw_dim();
+        ArrayViewMutD::from_shape(shape, self.as_mut_slice()).expect("checked when made")
+    }
+
+    /// A copy as an array of its own.
+    pub(crate) fn to_array(&self) -> ArrayD<T> {
+        let mut numbers = T::pool().take(self.len());
+        numbers.copy_from_slice(self.as_slice());
+        ArrayD::from_shape_vec(self.raw_dim(), numbers).expect("checked when made")
+    }
+}
+
+/// Takes over an array's memory if it is in standard layout, else copies it.
+impl<T: Float, D: Dimension> From<Array<T, D>> for Value<T> {
+    fn from(array: ArrayBase<OwnedRepr<T>, D>) -> Self {
+        if !array.is_standard_layout() {
+            return Self::copy_of(&array);
+        }
+        let (shape, len) = (IxDyn(array.shape()), array.len());
+        match array.into_raw_vec_and_offset() {
+            (numbers, None | Some(0)) if numbers.len() == len => Self::new(shape, numbers),
+            (numbers, offset) => {
+                let start = offset.unwrap_or_default();
+                Self::new(shape, numbers[start..start + len].to_vec())
+            }
+        }
+    }
+}
+
+impl<T: Float> Value<T> {
+    /// A copy of any array or view, of any memory layout.
+    pub(crate) fn copy_of<S: Data<Elem = T>, D: Dimension>(array: &ArrayBase<S, D>) -> Self {
+        let mut numbers = T::pool().take(array.len());
+        let mut copy = ndarray::ArrayViewMut::from_shape(array.raw_dim(), &mut numbers)
+            .expect("as many numbers");
+        copy.assign(array);
+        Self::new(IxDyn(array.shape()), numbers)
+    }
+}
+
+/// Equal shape and equal numbers.
+impl<T: Float> PartialEq for Value<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.shape == other.shape && self.as_slice() == other.as_slice()
+    }
+}
