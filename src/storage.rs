@@ -43,20 +43,16 @@ impl<T: Float> Value<T> {
     }
 
     /// f of each number.
-    pub(crate) fn map(&self, f: impl Fn(T) -> T + Sync + Send) -> Self {
+    pub(crate) fn map(&self, f: impl Fn(T) -> T + Copy + Sync + Send) -> Self {
         let mut y = T::pool().take(self.len());
-        threads::each_of_two(&mut y, self.as_slice(), |y, x| {
-            y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(x));
-        });
+        threads::map(&mut y, self.as_slice(), f);
         Self::new(self.raw_dim(), y)
     }
 
     /// f of each pair of numbers; both values have the same shape.
-    pub(crate) fn zip(&self, other: &Self, f: impl Fn(T, T) -> T + Sync + Send) -> Self {
+    pub(crate) fn zip(&self, other: &Self, f: impl Fn(T, T) -> T + Copy + Sync + Send) -> Self {
         let mut y = T::pool().take(self.len());
-        threads::each_of_three(&mut y, self.as_slice(), other.as_slice(), |y, a, b| {
-            y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b));
-        });
+        threads::zip(&mut y, self.as_slice(), other.as_slice(), f);
         Self::new(self.raw_dim(), y)
     }
 

@@ -18,35 +18,42 @@ pub(crate) fn piece(items: usize, numbers: usize) -> usize {
     if numbers < MANY { items.max(1) } else { items.div_ceil(PIECES) }
 }
 
-/// Runs `work` on each piece, on all threads if there is more than one.
+/// Runs `work` on each piece, on all threads if there is more than one of both.
 pub(crate) fn each<I: Send, R: Send>(
     pieces: impl ExactSizeIterator<Item = I>,
     work: impl Fn(I) -> R + Sync + Send,
 ) -> Vec<R> {
-    if pieces.len() <= 1 {
+    if pieces.len() <= 1 || rayon::current_num_threads() == 1 {
         return pieces.map(work).collect();
     }
     pieces.collect::<Vec<_>>().into_par_iter().map(work).collect()
 }
 
-/// Runs `work` on stretches of two arrays of one length.
-pub(crate) fn each_of_two<T: Float>(
-    y: &mut [T],
-    x: &[T],
-    work: impl Fn(&mut [T], &[T]) + Sync + Send,
-) {
+/// Writes f of each number of `x` to `y`.
+pub(crate) fn map<T: Float>(y: &mut [T], x: &[T], f: impl Fn(T) -> T + Copy + Sync + Send) {
     let piece = piece(y.len(), y.len());
-    each(y.chunks_mut(piece).zip(x.chunks(piece)), |(y, x)| work(y, x));
+    each(y.chunks_mut(piece).zip(x.chunks(piece)), |(y, x)| {
+        // One length that the compiler knows of, and an `f` of our own: nothing to check or to load
+        // again inside of the loop.
+        let (x, f) = (&x[..y.len()], f);
+        for i in 0..y.len() {
+            y[i] = f(x[i]);
+        }
+    });
 }
 
-/// Runs `work` on stretches of three arrays of one length.
-pub(crate) fn each_of_three<T: Float>(
+/// Writes f of each pair of numbers of `a` and `b` to `y`.
+pub(crate) fn zip<T: Float>(
     y: &mut [T],
     a: &[T],
     b: &[T],
-    work: impl Fn(&mut [T], &[T], &[T]) + Sync + Send,
+    f: impl Fn(T, T) -> T + Copy + Sync + Send,
 ) {
     let piece = piece(y.len(), y.len());
-    let pieces = y.chunks_mut(piece).zip(a.chunks(piece)).zip(b.chunks(piece));
-    each(pieces, |((y, a), b)| work(y, a, b));
+    each(y.chunks_mut(piece).zip(a.chunks(piece)).zip(b.chunks(piece)), |((y, a), b)| {
+        let (a, b, f) = (&a[..y.len()], &b[..y.len()], f);
+        for i in 0..y.len() {
+            y[i] = f(a[i], b[i]);
+        }
+    });
 }

@@ -10,15 +10,18 @@
 //! InstanceNorm  one channel of one example, a group of one
 //! ```
 //!
-//! γ and β always belong to channels. Sums run in `f64`, as in `kernel.rs`.
+//! γ and β always belong to channels. Sums are kept as in `kernel.rs`. An input without positions is
+//! a matrix, and BatchNorm goes over its rows with all channels side by side: see `columns.rs`.
 
-use super::array;
-use super::kernel::reciprocal_root;
+use fearless_simd::{Level, Simd, SimdBase, dispatch};
+
+use super::kernel::{RowStatistics, reciprocal_root, sums, sums_of_g, trusted};
+use super::{array, columns};
 use crate::autograd::record;
-use crate::{Float, Tensor};
+use crate::{Float, Tensor, threads};
 
 /// Which planes have their statistics together.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum Together {
     /// All planes of one channel.
     Channel,
@@ -52,49 +55,140 @@ impl Planes {
         }
     }
 
-    /// The planes of an array, each with its set and its channel.
-    fn of<'a, T>(&self, x: &'a [T]) -> impl Iterator<Item = (usize, usize, &'a [T])> + use<'a, T> {
-        let Self { channels, positions, together, .. } = *self;
-        x.chunks_exact(positions.max(1)).enumerate().map(move |(plane, values)| {
-            let channel = plane % channels;
-            let set = match together {
-                Together::Channel => channel,
-                Together::Neighbours(channels) => plane / channels,
-            };
-            (set, channel, values)
-        })
+    fn channel(&self, plane: usize) -> usize {
+        plane % self.channels
+    }
+
+    fn set(&self, plane: usize) -> usize {
+        match self.together {
+            Together::Channel => self.channel(plane),
+            Together::Neighbours(channels) => plane / channels,
+        }
+    }
+
+    /// Whether each row of the input holds one number of every set, side by side.
+    fn are_columns(&self) -> bool {
+        self.positions == 1 && self.together == Together::Channel
+    }
+
+    /// How many planes make a piece of work, and how many numbers those are.
+    fn piece(&self) -> (usize, usize) {
+        let planes = self.batch * self.channels;
+        let piece = threads::piece(planes, planes * self.positions);
+        (piece, (piece * self.positions).max(1))
     }
 }
 
-/// Mean and biased variance of one set.
+/// Mean and biased variance of one set; the mean is `origin + shift`.
 #[derive(Clone, Copy)]
 pub(super) struct Statistics {
-    pub mean: f64,
+    pub origin: f64,
+    pub shift: f64,
     pub var: f64,
 }
 
-/// The statistics of each set.
-pub(super) fn statistics<T: Float>(x: &[T], planes: &Planes) -> Vec<Statistics> {
-    let n = planes.values_per_set() as f64;
-    // Measured from the first number of the set, for the reason given in `kernel.rs`.
-    let mut origins = vec![None; planes.sets()];
-    let mut shifts = vec![0.0; planes.sets()];
-    for (set, _, x) in planes.of(x) {
-        let origin = *origins[set].get_or_insert(x[0].wide());
-        shifts[set] += x.iter().map(|x| x.wide() - origin).sum::<f64>() / n;
+impl Statistics {
+    pub fn mean(&self) -> f64 {
+        self.origin + self.shift
     }
-    let origins: Vec<f64> = origins.into_iter().map(Option::unwrap_or_default).collect();
-    let mut vars = vec![0.0; planes.sets()];
-    for (set, _, x) in planes.of(x) {
-        let (origin, shift) = (origins[set], shifts[set]);
-        vars[set] += x.iter().map(|x| ((x.wide() - origin) - shift).powi(2)).sum::<f64>() / n;
-    }
-    let sets = origins.into_iter().zip(shifts).zip(vars);
-    sets.map(|((origin, shift), var)| Statistics { mean: origin + shift, var }).collect()
 }
 
-/// A set's mean and 1/√(var + eps).
-type Scale = (f64, f64);
+/// The statistics of each set, in one pass where that can be trusted.
+pub(super) fn statistics<T: Float>(x: &[T], planes: &Planes) -> Vec<Statistics> {
+    if x.is_empty() {
+        return vec![Statistics { origin: 0.0, shift: 0.0, var: 0.0 }; planes.sets()];
+    }
+    let origins: Vec<T> = (0..planes.sets()).map(|set| nearby(x, planes, set)).collect();
+    let sums = if planes.are_columns() {
+        columns::sums(x, &origins)
+    } else {
+        let (piece, numbers) = planes.piece();
+        let pieces = threads::each(x.chunks(numbers).enumerate(), |(number, x)| {
+            let origin = |plane: usize| origins[planes.set(number * piece + plane)];
+            dispatch!(Level::new(), simd => sums_of_planes(simd, x, planes.positions, origin))
+        });
+        let mut sums = vec![(0.0, 0.0); planes.sets()];
+        for (plane, (a, b)) in pieces.into_iter().flatten().enumerate() {
+            let (sum, squares) = &mut sums[planes.set(plane)];
+            (*sum, *squares) = (*sum + a, *squares + b);
+        }
+        sums
+    };
+    let n = planes.values_per_set() as f64;
+    let mut doubted = Vec::new();
+    let mut statistics = Vec::with_capacity(planes.sets());
+    for (set, (origin, (sum, squares))) in origins.into_iter().zip(sums).enumerate() {
+        let (shift, mean_square) = (sum / n, squares / n);
+        let var = mean_square - shift * shift;
+        if !trusted::<T>(var, mean_square) {
+            doubted.push(set);
+        }
+        statistics.push(Statistics { origin: origin.wide(), shift, var });
+    }
+    if !doubted.is_empty() {
+        careful(x, planes, &doubted, &mut statistics);
+    }
+    statistics
+}
+
+/// The mean of some first numbers of a set: a number in its midst, to measure the others from.
+fn nearby<T: Float>(x: &[T], planes: &Planes, set: usize) -> T {
+    let (first, step, length) = match planes.together {
+        Together::Channel if planes.positions == 1 => (set, planes.channels, planes.batch),
+        Together::Channel => (set * planes.positions, 1, planes.positions),
+        Together::Neighbours(channels) => {
+            (set * channels * planes.positions, 1, channels * planes.positions)
+        }
+    };
+    let some = length.min(16);
+    (0..some).map(|i| x[first + i * step]).sum::<T>() / T::of(some as f64)
+}
+
+/// Σ (x - origin) and Σ (x - origin)² of each plane.
+#[inline(always)]
+fn sums_of_planes<S: Simd, T: Float>(
+    simd: S,
+    x: &[T],
+    positions: usize,
+    origin: impl Fn(usize) -> T,
+) -> Vec<(f64, f64)> {
+    let mut both = Vec::with_capacity(x.len() / positions);
+    for (plane, x) in x.chunks_exact(positions).enumerate() {
+        let origin = origin(plane);
+        both.push(if x.len() < 2 * T::Lanes::<S>::LEN {
+            let d = x.iter().map(|x| x.wide() - origin.wide());
+            d.fold((0.0, 0.0), |(sum, squares), d| (sum + d, squares + d * d))
+        } else {
+            sums(simd, x, origin)
+        });
+    }
+    both
+}
+
+/// The statistics of some sets again, in two passes, all in `f64`, as in `kernel.rs`.
+fn careful<T: Float>(x: &[T], planes: &Planes, sets: &[usize], statistics: &mut [Statistics]) {
+    let n = planes.values_per_set() as f64;
+    let mut again = vec![false; planes.sets()];
+    sets.iter().for_each(|&set| again[set] = true);
+    let chosen = || {
+        let planes_of_x = x.chunks_exact(planes.positions).enumerate();
+        let with_set = planes_of_x.map(|(plane, x)| (planes.set(plane), x));
+        with_set.filter(|&(set, _)| again[set])
+    };
+    for (set, x) in chosen() {
+        statistics[set].origin = x[0].wide(); // any number of the set will do, the last plane's too
+    }
+    sets.iter().for_each(|&set| (statistics[set].shift, statistics[set].var) = (0.0, 0.0));
+    for (set, x) in chosen() {
+        let origin = statistics[set].origin;
+        statistics[set].shift += x.iter().map(|x| x.wide() - origin).sum::<f64>() / n;
+    }
+    for (set, x) in chosen() {
+        let Statistics { origin, shift, .. } = statistics[set];
+        let squares = x.iter().map(|x| ((x.wide() - origin) - shift).powi(2));
+        statistics[set].var += squares.sum::<f64>() / n;
+    }
+}
 
 /// y = γ·x̂ + β with the given statistics, on the graph.
 ///
@@ -109,15 +203,20 @@ pub(super) fn normalize<T: Float>(
     of_x: bool,
     eps: f64,
 ) -> Tensor<T> {
-    let scales: Vec<Scale> =
-        statistics.iter().map(|s| (s.mean, reciprocal_root(s.var, eps))).collect();
-    let y = forward(x.as_slice(), gamma.as_slice(), beta.as_slice(), &planes, &scales);
+    let sets: Vec<RowStatistics<T>> = statistics
+        .iter()
+        .map(|s| RowStatistics {
+            origin: T::of(s.origin),
+            shift: T::of(s.shift),
+            rstd: T::of(reciprocal_root(s.var, eps)),
+        })
+        .collect();
+    let y = forward(x.as_slice(), gamma.as_slice(), beta.as_slice(), &planes, &sets);
 
     let (x_kept, gamma_kept) = (x.detach(), gamma.detach());
     record(array(x.shape(), y), [x, gamma, beta], move |dy, needs| {
-        let dy = dy.as_slice();
         let (x, gamma) = (x_kept.as_slice(), gamma_kept.as_slice());
-        let (dx, dgamma, dbeta) = backward(dy, x, gamma, &planes, &scales, of_x);
+        let (dx, dgamma, dbeta) = backward(dy.as_slice(), x, gamma, &planes, &sets, of_x);
         [
             needs[0].then(|| array(x_kept.shape(), dx)),
             needs[1].then(|| array(gamma_kept.shape(), dgamma)),
@@ -131,14 +230,25 @@ fn forward<T: Float>(
     gamma: &[T],
     beta: &[T],
     planes: &Planes,
-    scales: &[Scale],
+    sets: &[RowStatistics<T>],
 ) -> Vec<T> {
-    let mut y = Vec::with_capacity(x.len());
-    for (set, channel, x) in planes.of(x) {
-        let (mean, rstd) = scales[set];
-        let (gamma, beta) = (gamma[channel].wide(), beta[channel].wide());
-        y.extend(x.iter().map(|x| T::of(gamma * ((x.wide() - mean) * rstd) + beta)));
+    let mut y = T::pool().take(x.len());
+    if planes.are_columns() {
+        columns::forward(x, gamma, beta, sets, &mut y);
+        return y;
     }
+    let (piece, numbers) = planes.piece();
+    let pieces = x.chunks(numbers).zip(y.chunks_mut(numbers)).enumerate();
+    threads::each(pieces, |(number, (x, y))| {
+        let of_positions =
+            x.chunks_exact(planes.positions).zip(y.chunks_exact_mut(planes.positions));
+        for (plane, (x, y)) in of_positions.enumerate() {
+            let plane = number * piece + plane;
+            let (set, channel) = (sets[planes.set(plane)], planes.channel(plane));
+            let (gamma, beta) = (gamma[channel], beta[channel]);
+            y.iter_mut().zip(x).for_each(|(y, x)| *y = gamma * set.x_hat(*x) + beta);
+        }
+    });
     y
 }
 
@@ -148,37 +258,75 @@ fn backward<T: Float>(
     x: &[T],
     gamma: &[T],
     planes: &Planes,
-    scales: &[Scale],
+    sets: &[RowStatistics<T>],
     of_x: bool,
 ) -> (Vec<T>, Vec<T>, Vec<T>) {
-    let n = planes.values_per_set() as f64;
-    let mut dgamma = vec![0.0; planes.channels];
-    let mut dbeta = vec![0.0; planes.channels];
+    let (piece, numbers) = planes.piece();
+    let columns = planes.are_columns();
+    let sums = if columns {
+        columns::sums_of_dy(dy, x, sets)
+    } else {
+        let pieces = dy.chunks(numbers).zip(x.chunks(numbers)).enumerate();
+        let pieces = threads::each(pieces, |(number, (dy, x))| {
+            let set = |plane: usize| sets[planes.set(number * piece + plane)];
+            dispatch!(Level::new(), simd => sums_of_dy(simd, dy, x, planes.positions, set))
+        });
+        pieces.into_iter().flatten().collect()
+    };
+
     // The means over each set of the gradient g = γ·dy of x̂, and of g·x̂.
-    let mut mean_g = vec![0.0; planes.sets()];
-    let mut mean_g_x_hat = vec![0.0; planes.sets()];
-    for ((set, channel, x), (_, _, dy)) in planes.of(x).zip(planes.of(dy)) {
-        let (mean, rstd) = scales[set];
-        let gamma = gamma[channel].wide();
-        let sum_dy: f64 = dy.iter().map(|dy| dy.wide()).sum();
-        let products = dy.iter().zip(x).map(|(dy, x)| dy.wide() * ((x.wide() - mean) * rstd));
-        let sum_dy_x_hat: f64 = products.sum();
+    let n = planes.values_per_set() as f64;
+    let (mut dgamma, mut dbeta) = (vec![0.0; planes.channels], vec![0.0; planes.channels]);
+    let mut means = vec![(0.0, 0.0); planes.sets()];
+    for (plane, (sum_dy, sum_dy_x_hat)) in sums.into_iter().enumerate() {
+        let (set, channel) = (planes.set(plane), planes.channel(plane));
         dbeta[channel] += sum_dy;
         dgamma[channel] += sum_dy_x_hat;
         if of_x {
-            mean_g[set] += gamma * sum_dy / n;
-            mean_g_x_hat[set] += gamma * sum_dy_x_hat / n;
+            let gamma = gamma[channel].wide();
+            let (mean_g, mean_g_x_hat) = &mut means[set];
+            *mean_g += gamma * sum_dy / n;
+            *mean_g_x_hat += gamma * sum_dy_x_hat / n;
         }
     }
-    let mut dx = Vec::with_capacity(x.len());
-    for ((set, channel, x), (_, _, dy)) in planes.of(x).zip(planes.of(dy)) {
-        let (mean, rstd) = scales[set];
-        let gamma = gamma[channel].wide();
-        dx.extend(x.iter().zip(dy).map(|(x, dy)| {
-            let x_hat = (x.wide() - mean) * rstd;
-            T::of(rstd * (gamma * dy.wide() - mean_g[set] - x_hat * mean_g_x_hat[set]))
-        }));
+    let means: Vec<(T, T)> = means.into_iter().map(|(a, b)| (T::of(a), T::of(b))).collect();
+
+    let mut dx = T::pool().take(x.len());
+    if columns {
+        columns::dx(dy, x, gamma, sets, &means, &mut dx);
+    } else {
+        let pieces = dy.chunks(numbers).zip(x.chunks(numbers)).zip(dx.chunks_mut(numbers));
+        threads::each(pieces.enumerate(), |(number, ((dy, x), dx))| {
+            let slices = dy.chunks_exact(planes.positions).zip(x.chunks_exact(planes.positions));
+            let slices = slices.zip(dx.chunks_exact_mut(planes.positions));
+            for (plane, ((dy, x), dx)) in slices.enumerate() {
+                let plane = number * piece + plane;
+                let (set, gamma) = (planes.set(plane), gamma[planes.channel(plane)]);
+                let (row, (mean_g, mean_g_x_hat)) = (sets[set], means[set]);
+                for ((dx, &dy), &x) in dx.iter_mut().zip(dy).zip(x) {
+                    *dx = row.rstd * (gamma * dy - mean_g - row.x_hat(x) * mean_g_x_hat);
+                }
+            }
+        });
     }
     let narrow = |sums: Vec<f64>| sums.into_iter().map(T::of).collect();
     (dx, narrow(dgamma), narrow(dbeta))
+}
+
+/// Σ dy and Σ dy·x̂ of each plane.
+#[inline(always)]
+fn sums_of_dy<S: Simd, T: Float>(
+    simd: S,
+    dy: &[T],
+    x: &[T],
+    positions: usize,
+    set: impl Fn(usize) -> RowStatistics<T>,
+) -> Vec<(f64, f64)> {
+    let ones = vec![T::one(); positions]; // g = γ·dy with γ one
+    let mut both = Vec::with_capacity(x.len() / positions);
+    let planes = dy.chunks_exact(positions).zip(x.chunks_exact(positions));
+    for (plane, (dy, x)) in planes.enumerate() {
+        both.push(sums_of_g(simd, dy, x, &ones, set(plane)));
+    }
+    both
 }

@@ -144,11 +144,12 @@ impl<T: Float> InstanceNorm<T> {
         if self.tracking && !x.as_slice().is_empty() {
             let examples = statistics.chunks_exact(self.num_features);
             let weight = 1.0 / examples.len() as f64;
-            let mut batch = vec![Statistics { mean: 0.0, var: 0.0 }; self.num_features];
+            let mut batch =
+                vec![Statistics { origin: 0.0, shift: 0.0, var: 0.0 }; self.num_features];
             for example in examples {
                 for (batch, &own) in batch.iter_mut().zip(example) {
                     let own = running::unbiased(own, planes.positions);
-                    batch.mean += weight * own.mean;
+                    batch.origin += weight * own.mean();
                     batch.var += weight * own.var;
                 }
             }

@@ -135,14 +135,14 @@ impl<T: Float> LayerNorm<T> {
         shape::exactly("LayerNorm", "gamma", &self.normalized_shape, self.gamma.shape());
         shape::exactly("LayerNorm", "beta", &self.normalized_shape, self.beta.shape());
 
-        let (y, rows) =
-            kernel::layer_norm(x.as_slice(), self.gamma.as_slice(), self.beta.as_slice(), self.eps);
+        let (gamma, beta) = (self.gamma.as_slice(), self.beta.as_slice());
+        let (y, rows) = kernel::forward::<T, true>(x.as_slice(), gamma, beta, self.eps);
 
         let (x_kept, gamma) = (x.detach(), self.gamma.detach());
         record(array(x.shape(), y), [x, &self.gamma, &self.beta], move |dy, needs| {
-            let dy = dy.as_slice();
+            let (x, gamma_kept) = (x_kept.as_slice(), gamma.as_slice());
             let (dx, dgamma, dbeta) =
-                kernel::layer_norm_backward(dy, x_kept.as_slice(), gamma.as_slice(), &rows);
+                kernel::backward::<T, true>(dy.as_slice(), x, gamma_kept, &rows);
             [
                 needs[0].then(|| array(x_kept.shape(), dx)),
                 needs[1].then(|| array(gamma.shape(), dgamma)),

@@ -8,10 +8,12 @@
 //! | [`GroupNorm`] | some channels of one example, all positions | none | `book/src/conventions.md` |
 //! | [`InstanceNorm`] | one channel of one example, all positions | none, or as `BatchNorm` | `book/src/conventions.md` |
 //!
-//! The loops of the first two stand in `kernel.rs`, those of the others in `channels.rs`.
+//! The loops of the first two stand in `kernel.rs`, those of the others in `channels.rs`
+//! and `columns.rs`.
 
 mod batch_norm;
 mod channels;
+mod columns;
 mod group_norm;
 mod instance_norm;
 mod kernel;

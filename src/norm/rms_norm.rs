@@ -114,13 +114,13 @@ impl<T: Float> RMSNorm<T> {
         shape::rows_and_features("RMSNorm", &self.normalized_shape, x.shape());
         shape::exactly("RMSNorm", "gamma", &self.normalized_shape, self.gamma.shape());
 
-        let (y, rows) = kernel::rms_norm(x.as_slice(), self.gamma.as_slice(), self.eps);
+        let (y, rows) =
+            kernel::forward::<T, false>(x.as_slice(), self.gamma.as_slice(), &[], self.eps);
 
         let (x_kept, gamma) = (x.detach(), self.gamma.detach());
         record(array(x.shape(), y), [x, &self.gamma], move |dy, needs| {
-            let dy = dy.as_slice();
-            let (dx, dgamma) =
-                kernel::rms_norm_backward(dy, x_kept.as_slice(), gamma.as_slice(), &rows);
+            let (x, gamma_kept) = (x_kept.as_slice(), gamma.as_slice());
+            let (dx, dgamma, _) = kernel::backward::<T, false>(dy.as_slice(), x, gamma_kept, &rows);
             [
                 needs[0].then(|| array(x_kept.shape(), dx)),
                 needs[1].then(|| array(gamma.shape(), dgamma)),

@@ -27,7 +27,7 @@ pub(super) fn update<T: Float>(
             both.map(|(old, new)| T::of((1.0 - weight) * old.wide() + weight * of(new))),
         ))
     };
-    *running_mean = towards(running_mean, |batch| batch.mean);
+    *running_mean = towards(running_mean, Statistics::mean);
     *running_var = towards(running_var, |batch| batch.var);
 }
 
@@ -55,7 +55,7 @@ pub(super) fn statistics<T: Float>(
             var >= 0.0 || var.is_nan(), // NaN speaks for itself
             "{layer}: expected a running_var of at least 0, got {var} in channel {channel}"
         );
-        statistics.push(Statistics { mean, var });
+        statistics.push(Statistics { origin: mean, shift: 0.0, var });
     }
     statistics
 }

@@ -28,7 +28,7 @@ fn mul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let y = a.value.zip(&b.value, |a, b| a * b);
     let (av, bv) = (a.value.clone(), b.value.clone());
     record(y, [&a, &b], move |dy, [da, db]| {
-        [da.then(|| dy.zip(&bv, |d, b| d * b)), db.then(|| dy.zip(&av, |d, a| d * a))]
+        [da.then(|| dy.zip(&bv, move |d, b| d * b)), db.then(|| dy.zip(&av, move |d, a| d * a))]
     })
 }
 // ANCHOR_END: arithmetic
@@ -37,7 +37,7 @@ fn mul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
 fn sub<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (a, b) = together("sub", a, b);
     let y = a.value.zip(&b.value, |a, b| a - b);
-    record(y, [&a, &b], |dy, [da, db]| [da.then(|| dy.clone()), db.then(|| dy.map(|d| -d))])
+    record(y, [&a, &b], |dy, [da, db]| [da.then(|| dy.clone()), db.then(|| dy.map(move |d| -d))])
 }
 
 #[track_caller]
@@ -47,7 +47,7 @@ fn div<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (av, bv) = (a.value.clone(), b.value.clone());
     record(y, [&a, &b], move |dy, [da, db]| {
         [
-            da.then(|| dy.zip(&bv, |d, b| d / b)),
+            da.then(|| dy.zip(&bv, move |d, b| d / b)),
             // d(a/b)/db = -a/b²
             db.then(|| dy.zip(&av.zip(&bv, |a, b| -a / (b * b)), |d, slope| d * slope)),
         ]
@@ -56,15 +56,15 @@ fn div<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
 
 /// `scale · a + offset`, elementwise: every operation with one scalar but division by a tensor.
 fn affine<T: Float>(a: &Tensor<T>, scale: T, offset: T) -> Tensor<T> {
-    let y = a.value.map(|a| scale * a + offset);
-    record(y, [a], move |dy, _| [Some(dy.map(|d| scale * d))])
+    let y = a.value.map(move |a| scale * a + offset);
+    record(y, [a], move |dy, _| [Some(dy.map(move |d| scale * d))])
 }
 
 /// `scalar / a`, elementwise.
 fn scalar_over<T: Float>(scalar: T, a: &Tensor<T>) -> Tensor<T> {
-    let y = a.value.map(|a| scalar / a);
+    let y = a.value.map(move |a| scalar / a);
     let av = a.value.clone();
-    record(y, [a], move |dy, _| [Some(dy.zip(&av, |d, a| -d * scalar / (a * a)))])
+    record(y, [a], move |dy, _| [Some(dy.zip(&av, move |d, a| -d * scalar / (a * a)))])
 }
 
 /// The operator for every mix of owned and borrowed tensors, and for a scalar of the tensor's type

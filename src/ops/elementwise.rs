@@ -16,7 +16,7 @@ impl<T: Float> Tensor<T> {
     pub fn exp(&self) -> Self {
         let y = self.value.map(|x| x.exp());
         let yv = y.clone();
-        record(y, [self], move |dy, _| [Some(dy.zip(&yv, |d, y| d * y))])
+        record(y, [self], move |dy, _| [Some(dy.zip(&yv, move |d, y| d * y))])
     }
 
     /// The natural logarithm; `-inf` at 0, NaN below. Derivative: `1/x`.
@@ -29,7 +29,7 @@ impl<T: Float> Tensor<T> {
     pub fn ln(&self) -> Self {
         let y = self.value.map(|x| x.ln());
         let xv = self.value.clone();
-        record(y, [self], move |dy, _| [Some(dy.zip(&xv, |d, x| d / x))])
+        record(y, [self], move |dy, _| [Some(dy.zip(&xv, move |d, x| d / x))])
     }
 
     /// The square root; NaN below 0. Derivative: `1/(2√x)`, infinite at 0: add `eps` under the
@@ -44,7 +44,7 @@ impl<T: Float> Tensor<T> {
         let y = self.value.map(|x| x.sqrt());
         let yv = y.clone();
         let two = T::of(2.0);
-        record(y, [self], move |dy, _| [Some(dy.zip(&yv, |d, y| d / (two * y)))])
+        record(y, [self], move |dy, _| [Some(dy.zip(&yv, move |d, y| d / (two * y)))])
     }
 
     /// `x²`. Derivative: `2x`.
@@ -58,7 +58,7 @@ impl<T: Float> Tensor<T> {
         let y = self.value.map(|x| x * x);
         let xv = self.value.clone();
         let two = T::of(2.0);
-        record(y, [self], move |dy, _| [Some(dy.zip(&xv, |d, x| d * (two * x)))])
+        record(y, [self], move |dy, _| [Some(dy.zip(&xv, move |d, x| d * (two * x)))])
     }
 
     /// The hyperbolic tangent, an S from -1 to 1. Derivative: `1 - tanh²x`.
@@ -74,7 +74,7 @@ impl<T: Float> Tensor<T> {
     pub fn tanh(&self) -> Self {
         let y = self.value.map(|x| x.tanh());
         let yv = y.clone();
-        record(y, [self], move |dy, _| [Some(dy.zip(&yv, |d, y| d * (T::one() - y * y)))])
+        record(y, [self], move |dy, _| [Some(dy.zip(&yv, move |d, y| d * (T::one() - y * y)))])
     }
 
     /// GELU, `x·Φ(x)`: a smooth ReLU, where `Φ(x) = ½·erfc(-x/√2)` is the chance that a draw from
@@ -99,7 +99,7 @@ impl<T: Float> Tensor<T> {
         record(y, [self], move |dy, _| {
             let pdf = |x: f64| (-0.5 * x * x).exp() / TAU.sqrt();
             let slope = |x: f64| cdf(x) + x * pdf(x);
-            [Some(dy.zip(&xv, |d, x| T::of(d.wide() * slope(x.wide()))))]
+            [Some(dy.zip(&xv, move |d, x| T::of(d.wide() * slope(x.wide()))))]
         })
     }
 
@@ -121,7 +121,7 @@ impl<T: Float> Tensor<T> {
         let y = self.value.map(|x| if x < T::zero() { T::zero() } else { x });
         let xv = self.value.clone();
         record(y, [self], move |dy, _| {
-            [Some(dy.zip(&xv, |d, x| if x <= T::zero() { T::zero() } else { d }))]
+            [Some(dy.zip(&xv, move |d, x| if x <= T::zero() { T::zero() } else { d }))]
         })
     }
 }
