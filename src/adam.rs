@@ -1,7 +1,7 @@
 //! [`Adam`]: steps of about `lr` for any gradient. Page: `book/src/using_layer_norm.md`.
 
 use crate::autograd::Gradients;
-use crate::moments::raise;
+use crate::moments::Update;
 use crate::optimiser::{self, Memory, numbers, zeros_like};
 use crate::{Float, Moments, Tensor};
 
@@ -249,29 +249,22 @@ impl<T: Float> Adam<T> {
         let (beta1, beta2) = self.betas;
         let correction1 = 1.0 - beta1.powf(self.t as f64);
         let correction2 = 1.0 - beta2.powf(self.t as f64);
-        let (b1, b2, eps) = (T::of(beta1), T::of(beta2), T::of(self.eps));
-        let (rest1, rest2) = (T::of(1.0 - beta1), T::of(1.0 - beta2));
-        let size = T::of(self.lr / correction1);
-        let root2 = T::of(correction2.sqrt());
         let (l2, shrink) = self.decay();
-
+        let update = Update {
+            sign: if self.maximize { -T::one() } else { T::one() },
+            l2,
+            shrink,
+            beta1: (T::of(beta1), T::of(1.0 - beta1)),
+            beta2: (T::of(beta2), T::of(1.0 - beta2)),
+            size: T::of(self.lr / correction1),
+            root2: T::of(1.0 / correction2.sqrt()),
+            eps: T::of(self.eps),
+        };
         for (parameter, dp) in parameters.iter_mut().zip(reached) {
             let Moments { m, v, v_max } = self.moments.of(parameter, || Moments::zeros_like(dp));
-            let v_max = if self.amsgrad {
-                numbers(v_max.get_or_insert_with(|| zeros_like(dp)))
-            } else {
-                &mut []
-            };
-            let mut v_max = v_max.iter_mut();
-            let moments = numbers(m).iter_mut().zip(numbers(v));
-            for ((p, &g), (m, v)) in numbers(parameter).iter_mut().zip(dp.as_slice()).zip(moments) {
-                let g = if self.maximize { -g } else { g };
-                let g = if l2 > T::zero() { g + l2 * *p } else { g };
-                *m = b1 * *m + rest1 * g;
-                *v = b2 * *v + rest2 * g * g;
-                let v = v_max.next().map_or(*v, |v_max| raise(v_max, *v)); // AMSGrad or not
-                *p = shrink * *p - size * *m / (v.sqrt() / root2 + eps);
-            }
+            let v_max = self.amsgrad.then(|| v_max.get_or_insert_with(|| zeros_like(dp)));
+            let v_max = v_max.map_or([].as_mut_slice(), numbers);
+            update.apply(numbers(parameter), dp.as_slice(), numbers(m), numbers(v), v_max);
         }
         self.moments.forget_the_gone(parameters.len());
     }

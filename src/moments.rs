@@ -1,7 +1,9 @@
-//! [`Moments`]: what Adam remembers. Page: `book/src/using_layer_norm.md`.
+//! [`Moments`]: what Adam remembers, and one step with it. Page: `book/src/using_layer_norm.md`.
+
+use fearless_simd::{Level, dispatch};
 
 use crate::optimiser::zeros_like;
-use crate::{Float, Tensor, shape};
+use crate::{Float, Tensor, shape, threads};
 
 /// What [`Adam`](crate::Adam) remembers of one parameter, in its shape; not corrected for the start at zero.
 ///
@@ -48,9 +50,69 @@ impl<T: Float> Moments<T> {
 }
 
 /// Raises `v_max` to `v` if that is larger, or NaN, and returns it.
-pub(crate) fn raise<T: Float>(v_max: &mut T, v: T) -> T {
+fn raise<T: Float>(v_max: &mut T, v: T) -> T {
     if v > *v_max || v.is_nan() {
         *v_max = v;
     }
     *v_max
+}
+
+/// One step for every number: what does not change from one to the next.
+#[derive(Clone, Copy)]
+pub(crate) struct Update<T> {
+    pub(crate) sign: T,
+    /// The share of a parameter that is added to its gradient.
+    pub(crate) l2: T,
+    /// The share of a parameter that stays.
+    pub(crate) shrink: T,
+    /// The weight of the past in `m`, and of the new gradient.
+    pub(crate) beta1: (T, T),
+    /// The weight of the past in `v`, and of the new gradient's square.
+    pub(crate) beta2: (T, T),
+    /// lr over the correction of `m` for its start at zero.
+    pub(crate) size: T,
+    /// 1 over the root of the correction of `v`.
+    pub(crate) root2: T,
+    pub(crate) eps: T,
+}
+
+impl<T: Float> Update<T> {
+    /// Moves `p`; with AMSGrad, `v_max` is as long as the others, else empty.
+    pub(crate) fn apply(self, p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], v_max: &mut [T]) {
+        let piece = threads::piece(p.len(), p.len());
+        let pieces = p.chunks_mut(piece).zip(g.chunks(piece));
+        let pieces = pieces.zip(m.chunks_mut(piece).zip(v.chunks_mut(piece)));
+        if v_max.is_empty() {
+            threads::each(pieces, |((p, g), (m, v))| {
+                dispatch!(Level::new(), _simd => self.piece(p, g, m, v, |_, v| v));
+            });
+        } else {
+            threads::each(pieces.zip(v_max.chunks_mut(piece)), |(((p, g), (m, v)), v_max)| {
+                self.piece(p, g, m, v, |i, v| raise(&mut v_max[i], v));
+            });
+        }
+    }
+
+    // ANCHOR: update
+    #[inline(always)]
+    fn piece(
+        self,
+        p: &mut [T],
+        g: &[T],
+        m: &mut [T],
+        v: &mut [T],
+        mut largest: impl FnMut(usize, T) -> T,
+    ) {
+        let n = p.len(); // the length of all four, which the compiler now knows
+        let (g, m, v) = (&g[..n], &mut m[..n], &mut v[..n]);
+        for i in 0..n {
+            let g = self.sign * g[i];
+            let g = if self.l2 > T::zero() { g + self.l2 * p[i] } else { g };
+            m[i] = self.beta1.0 * m[i] + self.beta1.1 * g;
+            v[i] = self.beta2.0 * v[i] + self.beta2.1 * g * g;
+            let v = largest(i, v[i]);
+            p[i] = self.shrink * p[i] - self.size * m[i] / (v.sqrt() * self.root2 + self.eps);
+        }
+    }
+    // ANCHOR_END: update
 }
