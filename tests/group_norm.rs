@@ -73,7 +73,7 @@ fn each_group_gets_mean_zero_and_biased_variance_one() {
         let x = normal(shape, seed as u64) * 3.0 + 5.0;
         let (gamma, beta) = (normal(&shape[1..2], 20) + 3.0, normal(&shape[1..2], 30));
         let y = layer(groups, &gamma, &beta, 0.0).forward(&x);
-        // γ and β belong to channels, the statistics to groups: undo the one, then look at the other.
+        // γ and β belong to channels, the statistics to groups.
         let mut undone = y.value().to_owned();
         for (channel, mut values) in undone.axis_iter_mut(Axis(1)).enumerate() {
             values.mapv_inplace(|y| (y - beta.value()[[channel]]) / gamma.value()[[channel]]);
@@ -316,16 +316,14 @@ proptest! {
 
 #[test]
 fn panics_when_something_does_not_fit() {
-    let refused = |groups, channels| {
-        format!(
-            "GroupNorm: expected num_channels to be divisible by num_groups, both at least 1, \
-             got {channels} channels and {groups} groups"
-        )
-    };
     for (groups, channels) in [(3, 2), (2, 3), (10, 1), (4, 6), (2, 7), (3, 10), (0, 4), (1, 0)] {
         let (message, file) = panic_of(|| GroupNorm::<f64>::new(groups, channels));
-        assert_eq!(message, refused(groups, channels));
-        assert!(file.ends_with("tests/group_norm.rs"), "blamed on {file}");
+        let expected = format!(
+            "GroupNorm: expected num_channels to be divisible by num_groups, both at least 1, \
+             got {channels} channels and {groups} groups"
+        );
+        assert_eq!(message, expected);
+        assert!(file.ends_with("tests/group_norm.rs"), "{expected}: blamed on {file}");
     }
     let forward = |shape: &[usize]| panic_of(|| GroupNorm::new(2, 4).forward(&normal(shape, 1)));
     let with = |gamma: &[usize], beta: &[usize]| {
