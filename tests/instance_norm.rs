@@ -7,7 +7,7 @@ mod tracking;
 use approx::assert_relative_eq;
 use common::{assert_close, normal, panic_of, permuted, shuffled};
 use evenkeel::{InstanceNorm, Tensor, gradient_check};
-use ndarray::{Array1, Axis, array};
+use ndarray::{Array1, Array3, Axis, array};
 use proptest::prelude::*;
 
 /// One number per channel, beside an input of this shape.
@@ -150,6 +150,17 @@ fn every_parameter_receives_a_gradient_and_what_is_remembered_none() {
 }
 
 #[test]
+fn a_plane_of_equal_numbers_gives_beta() {
+    for number in [0.0, 0.1, 12345.678, -1e30f64] {
+        let x = Tensor::new(Array3::from_elem((2, 3, 7), number));
+        let mut layer = InstanceNorm::new(3).with_eps(1e-12);
+        layer.beta = Tensor::new(array![0.5, -1.0, 3.0]);
+        let want = layer.beta.reshape(&[3, 1]).broadcast_to(x.shape());
+        assert_eq!(layer.forward(&x), want, "{number}");
+    }
+}
+
+#[test]
 fn nan_and_infinity_stay_in_their_plane_and_their_channel() {
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         for at in [[1, 0, 0], [0, 2, 4]] {
@@ -248,6 +259,7 @@ fn panics_when_something_does_not_fit() {
     let input = "expected an input of shape [batch, 3, positions, ..], got";
     let cases = [
         (forward(false, false, &[3, 2]), format!("{input} [3, 2]")), // no batch is no batch of one
+        (forward(true, true, &[2, 3]), format!("{input} [2, 3]")),   // nor one without positions
         (forward(true, true, &[3]), format!("{input} [3]")),
         (forward(true, false, &[2, 4, 5]), format!("{input} [2, 4, 5]")),
         (forward(false, false, &[2, 4, 5]), format!("{input} [2, 4, 5]")),
