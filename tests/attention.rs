@@ -3,7 +3,7 @@
 mod common;
 
 use approx::assert_relative_eq;
-use common::{assert_close, normal, panic_of};
+use common::{assert_close, normal, panic_of, permuted, shuffled};
 use evenkeel::{
     Linear, Mask, MultiHeadAttention, Tensor, attention_weights, gradient_check,
     scaled_dot_product_attention,
@@ -50,6 +50,7 @@ fn gradient_matches_finite_differences() {
             let attend =
                 |[q, k, v]: [&Tensor; 3]| scaled_dot_product_attention(q, k, v, &mask, scale);
             gradient_check([&q, &k, &v], attend).unwrap();
+            gradient_check([&q, &k], |[q, k]| attention_weights(q, k, &mask, scale)).unwrap();
         }
     }
     let x = normal(&[2, 3, 6], 1);
@@ -63,6 +64,12 @@ fn gradient_matches_finite_differences() {
             layer.forward(x, &mask)
         };
         gradient_check([&x, w, b, w_out, b_out], attend).unwrap();
+        let weights = |[x, w]: [&Tensor; 2]| {
+            let mut layer = layer(6, num_heads);
+            layer.in_proj_weight = w.clone();
+            layer.forward_with_weights(x, &mask).1
+        };
+        gradient_check([&x, w], weights).unwrap();
     }
 }
 
@@ -132,6 +139,11 @@ fn a_query_that_sees_nothing_gathers_zeros() {
     let y = scaled_dot_product_attention(&q, &k, &v, &patchy(3, 4), None);
     assert!(y.value().slice(s![.., 1, ..]).iter().all(|y| *y == 0.0));
     assert!(y.value().iter().all(|y| y.is_finite()));
+    // Behind the heads, their bias is all that is left.
+    let mut layer = layer(6, 2);
+    layer.out_proj.bias = normal(&[6], 4);
+    let y = layer.forward(&normal(&[3, 6], 1), &patchy(3, 3));
+    assert_eq!(y.slice_axis(0, 1..2).reshape(&[6]), layer.out_proj.bias);
     // No key at all is the same.
     let (k, v) = (normal(&[2, 0, 5], 2), normal(&[2, 0, 7], 3));
     let y = scaled_dot_product_attention(&q, &k, &v, &Mask::None, None);
@@ -184,11 +196,26 @@ proptest! {
     }
 
     #[test]
-    fn without_a_mask_the_order_of_the_positions_does_not_matter(length in 1..6usize, seed in 0..1000u64) {
-        let (layer, x) = (layer(6, 3), normal(&[length, 6], seed));
-        let turned = |x: &Tensor| Tensor::new(x.value().slice(s![..;-1, ..]));
-        let y = layer.forward(&x, &Mask::None);
-        assert_close("turned", &layer.forward(&turned(&x), &Mask::None), &turned(&y), 1e-12);
+    fn without_a_mask_permuting_the_positions_permutes_the_result(
+        order in (1..7usize).prop_flat_map(shuffled), seed in 0..1000u64,
+    ) {
+        let layer = layer(6, 3);
+        let run = |x: &Tensor, dy: &Tensor| {
+            let x = Tensor::parameter(x.value());
+            let y = layer.forward(&x, &Mask::None);
+            let gradients = y.backward_from(dy);
+            let of = |x: &Tensor| gradients.get(x).unwrap().clone();
+            let of_parameters: Vec<Tensor> = layer.parameters().into_iter().map(of).collect();
+            (y, of(&x), of_parameters)
+        };
+        let (x, dy) = (normal(&[2, order.len(), 6], seed), normal(&[2, order.len(), 6], seed + 1));
+        let (y, dx, of_parameters) = run(&x, &dy);
+        let moved = run(&permuted(&x, 1, &order), &permuted(&dy, 1, &order));
+        assert_close("y", &moved.0, &permuted(&y, 1, &order), 1e-13);
+        assert_close("dx", &moved.1, &permuted(&dx, 1, &order), 1e-13);
+        for (moved, stayed) in moved.2.iter().zip(&of_parameters) {
+            assert_close("gradient of a parameter", moved, stayed, 1e-13);
+        }
     }
 }
 

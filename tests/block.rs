@@ -47,21 +47,26 @@ fn gradient_matches_finite_differences() {
             &fixed.self_attn.in_proj_weight,
             &fixed.self_attn.in_proj_bias,
             &fixed.self_attn.out_proj.weight,
+            &fixed.self_attn.out_proj.bias,
             &fixed.linear1.weight,
             &fixed.linear1.bias,
             &fixed.linear2.weight,
+            &fixed.linear2.bias,
             &fixed.norm1.gamma,
             &fixed.norm1.beta,
             &fixed.norm2.gamma,
+            &fixed.norm2.beta,
         ];
-        let forward = |[x, w, b, w_out, w1, b1, w2, gamma1, beta1, gamma2]: [&Tensor; 10]| {
+        let forward = |inputs: [&Tensor; 13]| {
+            let [x, w, b, w_out, b_out, w1, b1, w2, b2, gamma1, beta1, gamma2, beta2] = inputs;
             let mut block = fixed.clone();
             (block.self_attn.in_proj_weight, block.self_attn.in_proj_bias) = (w.clone(), b.clone());
-            block.self_attn.out_proj.weight = w_out.clone();
+            let out = &mut block.self_attn.out_proj;
+            (out.weight, out.bias) = (w_out.clone(), b_out.clone());
             (block.linear1.weight, block.linear1.bias) = (w1.clone(), b1.clone());
-            block.linear2.weight = w2.clone();
+            (block.linear2.weight, block.linear2.bias) = (w2.clone(), b2.clone());
             (block.norm1.gamma, block.norm1.beta) = (gamma1.clone(), beta1.clone());
-            block.norm2.gamma = gamma2.clone();
+            (block.norm2.gamma, block.norm2.beta) = (gamma2.clone(), beta2.clone());
             block.forward(x, &Mask::Causal)
         };
         gradient_check(inputs, forward).unwrap();

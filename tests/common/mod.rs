@@ -8,7 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 use evenkeel::Tensor;
-use ndarray::{ArrayD, Dimension, IxDyn};
+use ndarray::{ArrayD, Axis, Dimension, IxDyn};
+use proptest::prelude::{Just, Strategy};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -62,6 +63,16 @@ pub fn assert_close(what: &str, got: &Tensor, want: &Tensor, tolerance: f64) {
     {
         panic!("{message}");
     }
+}
+
+/// A permutation of `0..length`.
+pub fn shuffled(length: usize) -> impl Strategy<Value = Vec<usize>> {
+    Just((0..length).collect::<Vec<_>>()).prop_shuffle()
+}
+
+/// The positions along one axis in another order.
+pub fn permuted(x: &Tensor, axis: usize, order: &[usize]) -> Tensor {
+    Tensor::new(x.value().select(Axis(axis), order))
 }
 
 /// Runs `code`, which must panic; returns the message and the file it was blamed on.
