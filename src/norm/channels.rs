@@ -1,83 +1,16 @@
 //! What BatchNorm, GroupNorm and InstanceNorm share. Page: `book/src/conventions.md`.
 //!
-//! All three see their input as `[batch, channels, positions]`, where the positions of an image are
-//! its pixels. One channel of one example is a *plane*: its positions stand one after the other in
-//! memory. The layers differ in which planes have their statistics together:
-//!
-//! ```text
-//! BatchNorm     one channel of all examples
-//! GroupNorm     a group of neighbouring channels of one example
-//! InstanceNorm  one channel of one example, a group of one
-//! ```
-//!
-//! γ and β always belong to channels. Sums are kept as in `kernel.rs`. An input without positions is
-//! a matrix, and BatchNorm goes over its rows with all channels side by side: see `columns.rs`.
+//! They differ only in which numbers have their statistics together: see `planes.rs`. Sums are kept
+//! as in `statistics.rs`. An input without positions is a matrix, and BatchNorm goes over its rows
+//! with all channels side by side: see `columns.rs`.
 
 use fearless_simd::{Level, Simd, SimdBase, dispatch};
 
-use super::kernel::{RowStatistics, reciprocal_root, sums, sums_of_g, trusted};
+use super::planes::{Planes, Together};
+use super::statistics::{RowStatistics, reciprocal_root, sums, sums_of_g, trusted};
 use super::{array, columns};
 use crate::autograd::record;
 use crate::{Float, Tensor, threads};
-
-/// Which planes have their statistics together.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Together {
-    /// All planes of one channel.
-    Channel,
-    /// So many neighbouring channels of one example.
-    Neighbours(usize),
-}
-
-/// An input as planes. With no position there is no plane.
-#[derive(Clone, Copy)]
-pub(super) struct Planes {
-    pub batch: usize,
-    pub channels: usize,
-    pub positions: usize,
-    pub together: Together,
-}
-
-impl Planes {
-    /// How many statistics there are.
-    pub fn sets(&self) -> usize {
-        match self.together {
-            Together::Channel => self.channels,
-            Together::Neighbours(channels) => self.batch * (self.channels / channels),
-        }
-    }
-
-    /// How many numbers go into each.
-    pub fn values_per_set(&self) -> usize {
-        match self.together {
-            Together::Channel => self.batch * self.positions,
-            Together::Neighbours(channels) => channels * self.positions,
-        }
-    }
-
-    fn channel(&self, plane: usize) -> usize {
-        plane % self.channels
-    }
-
-    fn set(&self, plane: usize) -> usize {
-        match self.together {
-            Together::Channel => self.channel(plane),
-            Together::Neighbours(channels) => plane / channels,
-        }
-    }
-
-    /// Whether each row of the input holds one number of every set, side by side.
-    fn are_columns(&self) -> bool {
-        self.positions == 1 && self.together == Together::Channel
-    }
-
-    /// How many planes make a piece of work, and how many numbers those are.
-    fn piece(&self) -> (usize, usize) {
-        let planes = self.batch * self.channels;
-        let piece = threads::piece(planes, planes * self.positions);
-        (piece, (piece * self.positions).max(1))
-    }
-}
 
 /// Mean and biased variance of one set; the mean is `origin + shift`.
 #[derive(Clone, Copy)]

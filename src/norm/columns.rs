@@ -5,7 +5,8 @@
 
 use fearless_simd::{Level, dispatch};
 
-use super::kernel::{ROWS, RowStatistics, add, flush};
+use super::kernel::{ROWS, add, flush};
+use super::statistics::RowStatistics;
 use crate::{Float, threads};
 
 /// The statistics of all channels, one array for each number.
@@ -52,13 +53,13 @@ pub(super) fn sums<T: Float>(x: &[T], origin: &[T]) -> Vec<(f64, f64)> {
         });
         (sums, squares)
     });
-    together(pieces, columns)
+    together(&pieces, columns)
 }
 
 /// Adds up what the pieces found, in their order, a pair for each channel.
-fn together(pieces: Vec<(Vec<f64>, Vec<f64>)>, columns: usize) -> Vec<(f64, f64)> {
+fn together(pieces: &[(Vec<f64>, Vec<f64>)], columns: usize) -> Vec<(f64, f64)> {
     let (mut a, mut b) = (vec![0.0; columns], vec![0.0; columns]);
-    for (a_part, b_part) in &pieces {
+    for (a_part, b_part) in pieces {
         add(&mut a, a_part);
         add(&mut b, b_part);
     }
@@ -115,7 +116,7 @@ pub(super) fn sums_of_dy<T: Float>(
         });
         (sums, sums_x_hat)
     });
-    together(pieces, columns)
+    together(&pieces, columns)
 }
 
 /// Adds dy and dy·x̂ of one row to `a` and `b`.

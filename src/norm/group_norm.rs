@@ -2,8 +2,9 @@
 
 use ndarray::Array1;
 
-use super::channels::{self, Planes, Together};
+use super::channels;
 use super::checked_eps;
+use super::planes::{Planes, Together};
 use crate::{Float, Tensor, init, shape};
 
 /// Normalizes each group of neighbouring channels of each example over all positions, then scales

@@ -2,7 +2,8 @@
 
 use ndarray::Array1;
 
-use super::channels::{self, Planes, Statistics, Together};
+use super::channels::{self, Statistics};
+use super::planes::{Planes, Together};
 use super::{checked_eps, running};
 use crate::{Float, Tensor, init, shape};
 

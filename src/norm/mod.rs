@@ -8,8 +8,8 @@
 //! | [`GroupNorm`] | some channels of one example, all positions | none | `book/src/conventions.md` |
 //! | [`InstanceNorm`] | one channel of one example, all positions | none, or as `BatchNorm` | `book/src/conventions.md` |
 //!
-//! The loops of the first two stand in `kernel.rs`, those of the others in `channels.rs`
-//! and `columns.rs`.
+//! The loops of the first two stand in `kernel.rs`, those of the others in `channels.rs` and, for a
+//! matrix, in `columns.rs`; the sums that all need in `statistics.rs`.
 
 mod batch_norm;
 mod channels;
@@ -18,8 +18,10 @@ mod group_norm;
 mod instance_norm;
 mod kernel;
 mod layer_norm;
+mod planes;
 mod rms_norm;
 mod running;
+mod statistics;
 
 pub use batch_norm::BatchNorm;
 pub use group_norm::GroupNorm;

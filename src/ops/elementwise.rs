@@ -14,7 +14,7 @@ impl<T: Float> Tensor<T> {
     /// ```
     #[must_use]
     pub fn exp(&self) -> Self {
-        let y = self.value.map(|x| x.exp());
+        let y = self.value.map(T::exp);
         let yv = y.clone();
         record(y, [self], move |dy, _| [Some(dy.zip(&yv, move |d, y| d * y))])
     }
@@ -27,7 +27,7 @@ impl<T: Float> Tensor<T> {
     /// ```
     #[must_use]
     pub fn ln(&self) -> Self {
-        let y = self.value.map(|x| x.ln());
+        let y = self.value.map(T::ln);
         let xv = self.value.clone();
         record(y, [self], move |dy, _| [Some(dy.zip(&xv, move |d, x| d / x))])
     }
@@ -41,7 +41,7 @@ impl<T: Float> Tensor<T> {
     /// ```
     #[must_use]
     pub fn sqrt(&self) -> Self {
-        let y = self.value.map(|x| x.sqrt());
+        let y = self.value.map(T::sqrt);
         let yv = y.clone();
         let two = T::of(2.0);
         record(y, [self], move |dy, _| [Some(dy.zip(&yv, move |d, y| d / (two * y)))])
@@ -72,7 +72,7 @@ impl<T: Float> Tensor<T> {
     /// *PyTorch*: `torch.tanh(x)`.
     #[must_use]
     pub fn tanh(&self) -> Self {
-        let y = self.value.map(|x| x.tanh());
+        let y = self.value.map(T::tanh);
         let yv = y.clone();
         record(y, [self], move |dy, _| [Some(dy.zip(&yv, move |d, y| d * (T::one() - y * y)))])
     }

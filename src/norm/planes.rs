@@ -1,0 +1,74 @@
+//! How BatchNorm, GroupNorm and InstanceNorm see their input. Page: `book/src/conventions.md`.
+//!
+//! It is `[batch, channels, positions]`, where the positions of an image are
+//! its pixels. One channel of one example is a *plane*: its positions stand one after the other in
+//! memory. The layers differ in which planes have their statistics together:
+//!
+//! ```text
+//! BatchNorm     one channel of all examples
+//! GroupNorm     a group of neighbouring channels of one example
+//! InstanceNorm  one channel of one example, a group of one
+//! ```
+//!
+//! γ and β always belong to channels.
+
+use crate::threads;
+
+/// Which planes have their statistics together.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Together {
+    /// All planes of one channel.
+    Channel,
+    /// So many neighbouring channels of one example.
+    Neighbours(usize),
+}
+
+/// An input as planes. With no position there is no plane.
+#[derive(Clone, Copy)]
+pub(super) struct Planes {
+    pub batch: usize,
+    pub channels: usize,
+    pub positions: usize,
+    pub together: Together,
+}
+
+impl Planes {
+    /// How many statistics there are.
+    pub fn sets(&self) -> usize {
+        match self.together {
+            Together::Channel => self.channels,
+            Together::Neighbours(channels) => self.batch * (self.channels / channels),
+        }
+    }
+
+    /// How many numbers go into each.
+    pub fn values_per_set(&self) -> usize {
+        match self.together {
+            Together::Channel => self.batch * self.positions,
+            Together::Neighbours(channels) => channels * self.positions,
+        }
+    }
+
+    pub fn channel(&self, plane: usize) -> usize {
+        plane % self.channels
+    }
+
+    pub fn set(&self, plane: usize) -> usize {
+        match self.together {
+            Together::Channel => self.channel(plane),
+            Together::Neighbours(channels) => plane / channels,
+        }
+    }
+
+    /// Whether each row of the input holds one number of every set, side by side.
+    pub fn are_columns(&self) -> bool {
+        self.positions == 1 && self.together == Together::Channel
+    }
+
+    /// How many planes make a piece of work, and how many numbers those are.
+    pub fn piece(&self) -> (usize, usize) {
+        let planes = self.batch * self.channels;
+        let piece = threads::piece(planes, planes * self.positions);
+        (piece, (piece * self.positions).max(1))
+    }
+}

@@ -1,0 +1,185 @@
+//! Sums over one row: mean and variance, and what the backward pass needs. Page: `book/src/layer_norm.md`.
+//!
+//! Three rules keep them both fast and right:
+//!
+//! * **Lanes.** A sum over a row is kept as 16 partial sums for `f32` and 8 for `f64`, so that a
+//!   processor adds as many numbers at once as it can. Their number does not depend on the machine,
+//!   so the result does not either, to the last bit.
+//! * **Measured from nearby.** The numbers of a row are taken relative to an `origin`, the mean of
+//!   the first few: rows far from zero keep their digits, and one pass over the row finds both mean
+//!   and variance. Where that pass cannot be trusted, [`careful`] takes two in `f64`.
+//! * **Blocks.** Lanes are added up in `f64` after every block, so that the sum of ten million
+//!   numbers is as good as that of a thousand.
+
+use fearless_simd::{Simd, SimdBase};
+
+use crate::Float;
+
+/// Numbers that the lanes take in before they are added up in `f64`.
+const BLOCK: usize = 1024;
+
+/// What the forward pass keeps of each row for the backward pass, not a copy of x̂:
+/// x̂ = ((x - origin) - shift)·rstd.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct RowStatistics<T> {
+    /// A number in the midst of the row, 0 for RMSNorm.
+    pub(super) origin: T,
+    /// What lies between it and the mean.
+    pub(super) shift: T,
+    /// 1/√(var + eps), the reciprocal standard deviation; of RMSNorm 1/√(mean square + eps).
+    pub(super) rstd: T,
+}
+
+impl<T: Float> RowStatistics<T> {
+    #[inline(always)]
+    pub(super) fn x_hat(self, x: T) -> T {
+        ((x - self.origin) - self.shift) * self.rstd
+    }
+}
+
+/// 1/√(mean square + eps), or NaN where that is no number to rely on.
+///
+/// The squares of any `f32` fit into an `f64`. Those of an `f64` above 1e154 do not, and those of one
+/// below 1e-146 lose digits: without `eps`, a wrong number would come out and look like a right one.
+pub(super) fn reciprocal_root(mean_square: f64, eps: f64) -> f64 {
+    let square = mean_square + eps;
+    let exact = f64::MIN_POSITIVE / f64::EPSILON; // 1e-292: above it, squares keep their digits
+    if square > exact && square < f64::INFINITY { 1.0 / square.sqrt() } else { f64::NAN }
+}
+
+// ANCHOR: statistics
+/// The statistics of one row in one pass: mean and 1/√(var + eps), with the biased variance.
+#[inline(always)]
+pub(super) fn statistics<S: Simd, T: Float, const CENTRED: bool>(
+    simd: S,
+    row: &[T],
+    eps: f64,
+) -> RowStatistics<T> {
+    let lanes = T::Lanes::<S>::LEN;
+    if row.len() < 2 * lanes {
+        return careful::<T, CENTRED>(row, eps);
+    }
+    let n = row.len() as f64;
+    let origin = if CENTRED {
+        row[..lanes].iter().copied().sum::<T>() / T::of(lanes as f64)
+    } else {
+        T::zero()
+    };
+    let (sum, squares) = sums(simd, row, origin);
+    let shift = if CENTRED { sum / n } else { 0.0 };
+    let mean_square = squares / n;
+    let var = mean_square - shift * shift;
+    if !trusted::<T>(var, mean_square) {
+        return careful::<T, CENTRED>(row, eps);
+    }
+    RowStatistics { origin, shift: T::of(shift), rstd: T::of(reciprocal_root(var, eps)) }
+}
+// ANCHOR_END: statistics
+
+/// Whether squares in the element type gave a variance to rely on: they neither overflowed nor lost
+/// digits for being tiny, and the origin was near enough that most of them is variance.
+#[inline(always)]
+pub(super) fn trusted<T: Float>(var: f64, mean_square: f64) -> bool {
+    let exact = (T::min_positive_value() / T::epsilon()).wide();
+    var > 0.5 * mean_square && mean_square > exact && mean_square < f64::INFINITY
+}
+
+/// Σ (x - origin) and Σ (x - origin)².
+#[inline(always)]
+pub(super) fn sums<S: Simd, T: Float>(simd: S, row: &[T], origin: T) -> (f64, f64) {
+    let lanes = T::Lanes::<S>::LEN;
+    let [zero, origin] = [T::zero(), origin].map(|x| T::Lanes::<S>::splat(simd, x));
+    let (mut sum, mut squares) = (0.0, 0.0);
+    for block in row.chunks(BLOCK) {
+        let [mut a, mut b, mut a2, mut b2] = [zero; 4];
+        let mut pairs = block.chunks_exact(2 * lanes);
+        for pair in &mut pairs {
+            let d = T::Lanes::<S>::from_slice(simd, &pair[..lanes]) - origin;
+            let d2 = T::Lanes::<S>::from_slice(simd, &pair[lanes..]) - origin;
+            (a, b) = (a + d, b + d * d);
+            (a2, b2) = (a2 + d2, b2 + d2 * d2);
+        }
+        for rest in pairs.remainder().chunks(lanes) {
+            let d = padded(rest, origin) - origin;
+            (a, b) = (a + d, b + d * d);
+        }
+        sum += total(a + a2);
+        squares += total(b + b2);
+    }
+    (sum, squares)
+}
+
+/// The numbers of a row that do not fill all lanes; the other lanes keep what `filler` holds.
+#[inline(always)]
+fn padded<S: Simd, V: SimdBase<S>>(rest: &[V::Element], filler: V) -> V {
+    let mut lanes = filler;
+    lanes.as_mut_slice()[..rest.len()].copy_from_slice(rest);
+    lanes
+}
+
+/// The sum of all lanes, in one order on every machine.
+#[inline(always)]
+fn total<S: Simd, V: SimdBase<S, Element: Float>>(lanes: V) -> f64 {
+    let mut wide = [0.0; 16];
+    wide.iter_mut().zip(lanes.as_slice()).for_each(|(wide, lane)| *wide = lane.wide());
+    for half in [8, 4, 2, 1] {
+        for lane in 0..half {
+            wide[lane] += wide[lane + half];
+        }
+    }
+    wide[0]
+}
+
+// ANCHOR: careful
+/// The statistics of one row in two passes, all in `f64`: for narrow rows, and for those where one
+/// pass in the element type would not do.
+fn careful<T: Float, const CENTRED: bool>(row: &[T], eps: f64) -> RowStatistics<T> {
+    let n = row.len() as f64;
+    // Measured from the first number, a row of equal numbers is a row of exact zeros.
+    let origin = if CENTRED { row[0] } else { T::zero() };
+    let from_origin = |x: &T| x.wide() - origin.wide();
+    let shift = if CENTRED { row.iter().map(from_origin).sum::<f64>() / n } else { 0.0 };
+    let var = row.iter().map(|x| (from_origin(x) - shift).powi(2)).sum::<f64>() / n;
+    RowStatistics { origin, shift: T::of(shift), rstd: T::of(reciprocal_root(var, eps)) }
+}
+// ANCHOR_END: careful
+
+/// Σ g and Σ g·x̂ over one row, with g = γ·dy.
+#[inline(always)]
+pub(super) fn sums_of_g<S: Simd, T: Float>(
+    simd: S,
+    dy: &[T],
+    x: &[T],
+    gamma: &[T],
+    row: RowStatistics<T>,
+) -> (f64, f64) {
+    let lanes = T::Lanes::<S>::LEN;
+    if dy.len() < 2 * lanes {
+        let g = |j: usize| gamma[j].wide() * dy[j].wide();
+        let x_hat = |j: usize| row.x_hat(x[j]).wide();
+        return (0..dy.len()).fold((0.0, 0.0), |(a, b), j| (a + g(j), b + g(j) * x_hat(j)));
+    }
+    let [zero, origin, shift, rstd] =
+        [T::zero(), row.origin, row.shift, row.rstd].map(|x| T::Lanes::<S>::splat(simd, x));
+    let (mut sum, mut sum_x_hat) = (0.0, 0.0);
+    for ((dy, x), gamma) in dy.chunks(BLOCK).zip(x.chunks(BLOCK)).zip(gamma.chunks(BLOCK)) {
+        let (mut a, mut b) = (zero, zero);
+        let mut add = |dy: T::Lanes<S>, x: T::Lanes<S>, gamma: T::Lanes<S>| {
+            let g = gamma * dy;
+            (a, b) = (a + g, b + g * (((x - origin) - shift) * rstd));
+        };
+        let load = |slice: &[T]| T::Lanes::<S>::from_slice(simd, slice);
+        let (dys, xs, gammas) =
+            (dy.chunks_exact(lanes), x.chunks_exact(lanes), gamma.chunks_exact(lanes));
+        let rest = (dys.remainder(), xs.remainder(), gammas.remainder());
+        for ((dy, x), gamma) in dys.zip(xs).zip(gammas) {
+            add(load(dy), load(x), load(gamma));
+        }
+        if !rest.0.is_empty() {
+            add(padded(rest.0, zero), padded(rest.1, origin), padded(rest.2, zero));
+        }
+        sum += total(a);
+        sum_x_hat += total(b);
+    }
+    (sum, sum_x_hat)
+}
