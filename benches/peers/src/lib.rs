@@ -261,12 +261,12 @@ const RUNS_BEFORE_CHECK: u64 = 2;
 
 impl Answers {
     /// Solves the small cases.
-    pub fn of(jobs: impl Fn(&Case, Vec<Vec<f64>>) -> Option<Box<dyn Job>>) -> Self {
+    pub fn of(jobs: impl Fn(&Case, &[Vec<f64>]) -> Option<Box<dyn Job>>) -> Self {
         let cases = Case::all();
         let small: BTreeSet<Case> = cases.iter().map(Case::small).collect();
         let check = |case: Case| {
             let (inputs, tolerance) = (case.inputs(), case.tolerance());
-            let mut job = jobs(&case, inputs.clone()).expect("we can do every case");
+            let mut job = jobs(&case, &inputs).expect("we can do every case");
             job.run(RUNS_BEFORE_CHECK);
             Check { outputs: job.outputs(), case, inputs, tolerance }
         };
@@ -291,7 +291,7 @@ pub struct Record {
 
 /// A peer's program: checks it against the answers in the file `ANSWERS` names, then times it and
 /// prints a [`Record`] per line.
-pub fn main(peer: &str, jobs: impl Fn(&Case, Vec<Vec<f64>>) -> Option<Box<dyn Job>>) {
+pub fn main(peer: &str, jobs: impl Fn(&Case, &[Vec<f64>]) -> Option<Box<dyn Job>>) {
     let file = variable("ANSWERS").expect("ANSWERS names the file that `evenkeel answers` wrote");
     let answers = std::fs::read(file).expect("a readable file of answers");
     let answers: Answers = serde_json::from_slice(&answers).expect("answers");
@@ -299,7 +299,7 @@ pub fn main(peer: &str, jobs: impl Fn(&Case, Vec<Vec<f64>>) -> Option<Box<dyn Jo
     let filter = variable("BENCH_FILTER").unwrap_or_default();
 
     for check in answers.checks {
-        let Some(mut job) = jobs(&check.case, check.inputs) else { continue };
+        let Some(mut job) = jobs(&check.case, &check.inputs) else { continue };
         job.run(RUNS_BEFORE_CHECK);
         compare(peer, &check.case, &job.outputs(), &check.outputs, check.tolerance);
     }
@@ -309,7 +309,7 @@ pub fn main(peer: &str, jobs: impl Fn(&Case, Vec<Vec<f64>>) -> Option<Box<dyn Jo
         if !wanted || (case.work == Work::Digits && threads > 1) {
             continue;
         }
-        if let Some(mut job) = jobs(&case, case.inputs()) {
+        if let Some(mut job) = jobs(&case, &case.inputs()) {
             let record = measure(peer, case, threads, job.as_mut());
             println!("{}", serde_json::to_string(&record).expect("numbers and names"));
         }

@@ -16,10 +16,10 @@ fn main() {
     evenkeel_peers::main("burn", |case, inputs| match (case.dtype, case.work) {
         (Dtype::F64, _) => None,
         (_, Work::Digits) => digits_job(case.layer, case.shape[0], inputs),
-        (_, Work::Adam) => Some(Box::new(Adam::new(&inputs))),
+        (_, Work::Adam) => Some(Box::new(Adam::new(inputs))),
         _ => match case.shape[..] {
-            [n, c] => layer_job(case, [n, c], &inputs),
-            [n, c, h, w] => layer_job(case, [n, c, h, w], &inputs),
+            [n, c] => layer_job(case, [n, c], inputs),
+            [n, c, h, w] => layer_job(case, [n, c, h, w], inputs),
             _ => None,
         },
     });
@@ -173,7 +173,7 @@ impl Network {
     }
 }
 
-fn digits_job(layer: Layer, steps: usize, weights: Vec<Vec<f64>>) -> Option<Box<dyn Job>> {
+fn digits_job(layer: Layer, steps: usize, weights: &[Vec<f64>]) -> Option<Box<dyn Job>> {
     let device = Device::flex().autodiff();
     let rows = |pixels: Vec<f32>| {
         let shape = [pixels.len() / WIDTHS[0], WIDTHS[0]];
@@ -187,6 +187,7 @@ fn digits_job(layer: Layer, steps: usize, weights: Vec<Vec<f64>>) -> Option<Box<
     let batches: Vec<_> = batches().into_iter().map(batch).collect();
     let all = rows(digits().0);
     let cross_entropy = CrossEntropyLossConfig::new().init(&device);
+    let weights = weights.to_vec();
     let train = move || {
         let mut network = Network::new(layer, &weights, &device);
         let mut adam = adam().init();

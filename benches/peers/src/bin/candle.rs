@@ -19,8 +19,8 @@ fn main() {
         }
         let job = match case.work {
             Work::Digits => digits_job(case.layer, case.shape[0], inputs),
-            Work::Adam => adam_job(&inputs),
-            _ => layer_job(case, &inputs),
+            Work::Adam => adam_job(inputs),
+            _ => layer_job(case, inputs),
         };
         job.expect("candle does what it is asked")
     });
@@ -182,7 +182,7 @@ impl Network {
     }
 }
 
-fn digits_job(layer: Layer, steps: usize, weights: Vec<Vec<f64>>) -> Result<Option<Box<dyn Job>>> {
+fn digits_job(layer: Layer, steps: usize, weights: &[Vec<f64>]) -> Result<Option<Box<dyn Job>>> {
     let rows = |pixels, n| Tensor::from_vec(pixels, (n, WIDTHS[0]), &Device::Cpu);
     let batch = |(pixels, targets): (_, Vec<usize>)| {
         let targets = targets.into_iter().map(|target| target as u32).collect();
@@ -191,6 +191,7 @@ fn digits_job(layer: Layer, steps: usize, weights: Vec<Vec<f64>>) -> Result<Opti
     let batches: Vec<(Tensor, Tensor)> = batches().into_iter().map(batch).collect::<Result<_>>()?;
     let (pixels, targets) = digits();
     let all = rows(pixels, targets.len())?;
+    let weights = weights.to_vec();
     let train = move || -> Result<Network> {
         let network = Network::new(layer, &weights)?;
         let mut adam = adam(network.parameters.clone())?;

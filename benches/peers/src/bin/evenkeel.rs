@@ -16,13 +16,13 @@ fn main() {
     }
 }
 
-fn jobs(case: &Case, inputs: Vec<Vec<f64>>) -> Option<Box<dyn Job>> {
+fn jobs(case: &Case, inputs: &[Vec<f64>]) -> Option<Box<dyn Job>> {
     match (case.work, case.dtype) {
-        (Work::Digits, _) => digits_job(case.layer, case.shape[0], &inputs),
-        (Work::Adam, Dtype::F32) => adam_job::<f32>(&inputs),
-        (Work::Adam, Dtype::F64) => adam_job::<f64>(&inputs),
-        (_, Dtype::F32) => layer_job::<f32>(case, &inputs),
-        (_, Dtype::F64) => layer_job::<f64>(case, &inputs),
+        (Work::Digits, _) => digits_job(case.layer, case.shape[0], inputs),
+        (Work::Adam, Dtype::F32) => adam_job::<f32>(inputs),
+        (Work::Adam, Dtype::F64) => adam_job::<f64>(inputs),
+        (_, Dtype::F32) => layer_job::<f32>(case, inputs),
+        (_, Dtype::F64) => layer_job::<f64>(case, inputs),
     }
 }
 
@@ -43,7 +43,7 @@ enum Norm<T: Float> {
     None,
     Layer(LayerNorm<T>),
     Rms(RMSNorm<T>),
-    Batch(BatchNorm<T>),
+    Batch(Box<BatchNorm<T>>),
     Group(GroupNorm<T>),
 }
 
@@ -53,7 +53,7 @@ impl<T: Float> Norm<T> {
             Layer::None => Self::None,
             Layer::LayerNorm => Self::Layer(LayerNorm::new(features).with_eps(EPS)),
             Layer::RMSNorm => Self::Rms(RMSNorm::new(features).with_eps(EPS)),
-            Layer::BatchNorm => Self::Batch(BatchNorm::new(features).with_eps(EPS)),
+            Layer::BatchNorm => Self::Batch(Box::new(BatchNorm::new(features).with_eps(EPS))),
             Layer::GroupNorm => Self::Group(GroupNorm::new(GROUPS, features).with_eps(EPS)),
         }
     }

@@ -6,8 +6,8 @@ use num_traits::{Float, FromPrimitive, NumAssign};
 
 fn main() {
     evenkeel_peers::main("ndarray", |case, inputs| match case.dtype {
-        Dtype::F32 => jobs::<f32>(case, &inputs),
-        Dtype::F64 => jobs::<f64>(case, &inputs),
+        Dtype::F32 => jobs::<f32>(case, inputs),
+        Dtype::F64 => jobs::<f64>(case, inputs),
     });
 }
 
@@ -78,6 +78,9 @@ struct Kept<T> {
 /// Those of x, γ and β.
 type Gradients<T, D> = (Array<T, D>, Array1<T>, Array1<T>);
 
+type Forward<T, D> = fn(&Norm<T>, &Array<T, D>) -> (Array<T, D>, Kept<T>);
+type Backward<T, D> = fn(&Norm<T>, &Array<T, D>, &Kept<T>) -> Gradients<T, D>;
+
 impl<T: Number> Norm<T> {
     fn mean(&self, x: &Array2<T>) -> Array2<T> {
         x.mean_axis(self.axis).expect("some values").insert_axis(self.axis)
@@ -86,11 +89,10 @@ impl<T: Number> Norm<T> {
     fn normalize(&self, x: &Array2<T>) -> Kept<T> {
         let (centred, var) = match &self.running {
             Some((mean, var)) => (x - mean, var.clone().insert_axis(self.axis)),
-            None => {
-                let centred = if self.centre { x - &self.mean(x) } else { x.clone() };
-                let var = self.mean(&(&centred * &centred));
-                (centred, var)
+            None if self.centre => {
+                (x - &self.mean(x), x.var_axis(self.axis, T::zero()).insert_axis(self.axis))
             }
+            None => (x.clone(), self.mean(&(x * x))),
         };
         let sd = (var + of::<T>(EPS)).mapv(T::sqrt);
         Kept { normalized: centred / &sd, sd }
@@ -167,8 +169,8 @@ fn layer_job<T: Number, D: Dimension + 'static>(
     x: Array<T, D>,
     w: Array<T, D>,
     norm: Norm<T>,
-    forward: fn(&Norm<T>, &Array<T, D>) -> (Array<T, D>, Kept<T>),
-    backward: fn(&Norm<T>, &Array<T, D>, &Kept<T>) -> Gradients<T, D>,
+    forward: Forward<T, D>,
+    backward: Backward<T, D>,
 ) -> Option<Box<dyn Job>> {
     let read = |(y, (dx, dgamma, dbeta)): (Array<T, D>, Gradients<T, D>)| -> Outputs {
         let mut outputs = vec![numbers(&y), numbers(&dx), numbers(&dgamma)];
