@@ -150,7 +150,7 @@ pub(crate) fn channels(
     }
 }
 
-/// Enough values for a variance that is not always zero. An empty input passes: it has no variance.
+/// Enough values for a variance that is not always zero. None at all will do: nothing is normalized.
 #[track_caller]
 pub(crate) fn more_than_one(layer: &str, what: &str, found: usize, input: &[usize]) {
     assert!(

@@ -21,6 +21,8 @@ SHAPES = {
     "norm.weight": (8,),
     "norm.bias": (8,),
     "norm.running_mean": (8,),
+    "norm.running_var": (8,),
+    "norm.num_batches_tracked": (),
     "l2.weight": (3, 8),
     "l2.bias": (3,),
 }
@@ -31,7 +33,8 @@ for name, array in read.items():
     assert array.dtype == np.float32, (name, array.dtype)
     assert np.isfinite(array).all(), name
 assert (read["norm.weight"] == 1).all() and (read["norm.bias"] == 0).all()
-assert read["l1.weight"].std() > 0
+assert read["l1.weight"].std() > 0 and read["norm.running_mean"].std() > 0
+assert (read["norm.running_var"] > 0.9).all() and read["norm.num_batches_tracked"] == 1
 
 read64 = load_file(double)["x"]
 assert read64.dtype == np.float64 and read64.tolist() == [[0.1, -2.5e300]], read64
@@ -52,15 +55,14 @@ class Network(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.l1 = torch.nn.Linear(4, 8)
-        self.norm = torch.nn.LayerNorm(8)
-        self.norm.register_buffer("running_mean", torch.zeros(8))
+        self.norm = torch.nn.BatchNorm1d(8)
         self.l2 = torch.nn.Linear(8, 3)
 
     def forward(self, x):
         return self.l2(torch.relu(self.norm(self.l1(x))))
 
 
-network = Network()
+network = Network().eval()  # so that the call below does not move the running statistics
 network.load_state_dict(load_torch(ours))
 assert network(torch.ones(2, 4)).shape == (2, 3)
 for name, tensor in network.state_dict().items():

@@ -1,5 +1,7 @@
 //! Saving and loading. Page: `book/src/tensor.md`.
 
+#[path = "save/batch_norm.rs"]
+mod batch_norm;
 mod common;
 #[path = "save/in_python.rs"]
 mod in_python;

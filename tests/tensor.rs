@@ -6,7 +6,9 @@ mod common;
 
 use approx::{assert_relative_eq, assert_relative_ne};
 use common::{assert_close, normal, panic_of};
-use evenkeel::{Float, Gradients, LayerNorm, Linear, Tensor, gradient_check};
+use evenkeel::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm};
+use evenkeel::{Conv2d, Linear, MultiHeadAttention, TransformerBlock};
+use evenkeel::{Float, Gradients, Tensor, gradient_check};
 use ndarray::{Array, Array1, arr0, array};
 use proptest::prelude::*;
 
@@ -142,11 +144,9 @@ fn tensors_and_layers_can_be_sent_and_shared() {
     check::<Tensor<f32>>();
     check::<Tensor<f64>>();
     check::<Gradients>();
-    check::<LayerNorm>();
-    check::<Linear>();
+    check::<(LayerNorm, RMSNorm, BatchNorm, GroupNorm, InstanceNorm)>();
+    check::<(Linear, Conv2d, MultiHeadAttention, TransformerBlock)>();
     check::<evenkeel::Adam>();
-    check::<evenkeel::TransformerBlock>(); // attention in it
-    check::<evenkeel::Conv2d>();
 
     let x = Tensor::parameter(array![2.0]);
     let dx = std::thread::scope(|scope| {

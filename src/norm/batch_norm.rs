@@ -56,8 +56,9 @@ use crate::{Float, Tensor, init, shape};
 /// # Numerics
 /// Sums and statistics are `f64` inside, also for `f32` tensors; running values are rounded to the
 /// element type. A channel of equal numbers gives exactly β (with `eps` above 0; with `eps` 0 it is
-/// NaN). NaN or an infinity makes its channel NaN, in the output and in what is remembered, and no
-/// other. `f32` counts batches up to 2²⁴, which matters to a cumulative average only.
+/// NaN). In training, NaN or an infinity makes its channel NaN in the output, and NaN or infinite
+/// in what is remembered, and no other; at inference it spoils its own result only. `f32` counts
+/// batches up to 2²⁴, which matters to a cumulative average only.
 ///
 /// # Panics
 /// [`new`](Self::new), the `with_` methods, [`forward_train`](Self::forward_train) and

@@ -6,7 +6,7 @@
 
 use fearless_simd::{Level, Simd, SimdBase, dispatch};
 
-use super::planes::{Planes, Together};
+use super::planes::Planes;
 use super::statistics::{RowStatistics, reciprocal_root, sums, sums_of_g, trusted};
 use super::{array, columns};
 use crate::autograd::record;
@@ -66,13 +66,9 @@ pub(super) fn statistics<T: Float>(x: &[T], planes: &Planes) -> Vec<Statistics> 
 
 /// The mean of some first numbers of a set: a number in its midst, to measure the others from.
 fn nearby<T: Float>(x: &[T], planes: &Planes, set: usize) -> T {
-    let (first, step, length) = match planes.together {
-        Together::Channel if planes.positions == 1 => (set, planes.channels, planes.batch),
-        Together::Channel => (set * planes.positions, 1, planes.positions),
-        Together::Neighbours(channels) => {
-            (set * channels * planes.positions, 1, channels * planes.positions)
-        }
-    };
+    let first = planes.first(set);
+    let (step, length) =
+        if planes.are_columns() { (planes.channels, planes.batch) } else { (1, planes.positions) };
     let some = length.min(16);
     (0..some).map(|i| x[first + i * step]).sum::<T>() / T::of(some as f64)
 }
@@ -108,10 +104,10 @@ fn careful<T: Float>(x: &[T], planes: &Planes, sets: &[usize], statistics: &mut 
         let with_set = planes_of_x.map(|(plane, x)| (planes.set(plane), x));
         with_set.filter(|&(set, _)| again[set])
     };
-    for (set, x) in chosen() {
-        statistics[set].origin = x[0].wide(); // any number of the set will do, the last plane's too
+    for &set in sets {
+        let origin = x[planes.first(set)].wide();
+        statistics[set] = Statistics { origin, shift: 0.0, var: 0.0 };
     }
-    sets.iter().for_each(|&set| (statistics[set].shift, statistics[set].var) = (0.0, 0.0));
     for (set, x) in chosen() {
         let origin = statistics[set].origin;
         statistics[set].shift += x.iter().map(|x| x.wide() - origin).sum::<f64>() / n;

@@ -60,6 +60,14 @@ impl Planes {
         }
     }
 
+    /// Where the first number of a set stands.
+    pub fn first(&self, set: usize) -> usize {
+        match self.together {
+            Together::Channel => set * self.positions,
+            Together::Neighbours(channels) => set * channels * self.positions,
+        }
+    }
+
     /// Whether each row of the input holds one number of every set, side by side.
     pub fn are_columns(&self) -> bool {
         self.positions == 1 && self.together == Together::Channel

@@ -4,10 +4,10 @@
 pub mod golden;
 
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Once;
 
-use evenkeel::Tensor;
+use evenkeel::{Float, Tensor};
 use ndarray::{ArrayD, Axis, Dimension, IxDyn};
 use proptest::prelude::{Just, Strategy};
 use rand::SeedableRng;
@@ -18,6 +18,49 @@ use rand_distr::{Distribution, StandardNormal};
 pub fn normal(shape: &[usize], seed: u64) -> Tensor {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     Tensor::new(ArrayD::from_shape_simple_fn(IxDyn(shape), || StandardNormal.sample(&mut rng)))
+}
+
+/// The same numbers, each rounded to `f32`.
+pub fn narrow(tensor: &Tensor) -> Tensor<f32> {
+    Tensor::new(tensor.value().mapv(f32::of))
+}
+
+/// The same numbers as `f64`.
+pub fn wide(tensor: &Tensor<f32>) -> Tensor {
+    Tensor::new(tensor.value().mapv(Float::wide))
+}
+
+/// The rows along the last axis.
+pub fn rows(tensor: &Tensor) -> Vec<Vec<f64>> {
+    tensor.value().rows().into_iter().map(|row| row.to_vec()).collect()
+}
+
+pub fn all_nan(numbers: &[f64]) -> bool {
+    numbers.iter().all(|x| x.is_nan())
+}
+
+/// Inputs and the shapes to normalize them over: lengths that all differ, then PyTorch's samples.
+pub const ROWS: [(&[usize], &[usize]); 12] = [
+    (&[2, 3, 5], &[5]),
+    (&[2, 3, 5], &[3, 5]),
+    (&[2, 3, 5], &[2, 3, 5]),
+    (&[1, 2, 3], &[1, 2, 3]),
+    (&[2, 2, 3], &[2, 3]),
+    (&[1], &[1]),
+    (&[1, 2], &[2]),
+    (&[0, 1], &[1]),
+    (&[0, 5], &[5]),
+    (&[4, 5, 5], &[5]),
+    (&[128, 5, 5], &[5]),
+    (&[4, 2, 2, 5], &[2, 2, 5]),
+];
+
+/// 9.4 million numbers spread evenly over 0..10, in the shape of PyTorch's own test of long rows.
+/// Their sum is near 4.7e7, where the numbers that an `f32` can hold are 4 apart.
+pub fn long_row() -> Tensor<f32> {
+    let number = |i: u32| (i.wrapping_mul(0x9E37_79B1) >> 8) as f32 * (10.0 / (1 << 24) as f32);
+    let numbers = (0..256 * 256 * 144).map(number).collect();
+    Tensor::from_vec(&[256, 256, 144], numbers).unwrap()
 }
 
 /// Whether `|got - want| <= tolerance · max(1, largest |want|)` holds everywhere, as `tests/golden/README.md` says it.
@@ -73,6 +116,21 @@ pub fn shuffled(length: usize) -> impl Strategy<Value = Vec<usize>> {
 /// The positions along one axis in another order.
 pub fn permuted(x: &Tensor, axis: usize, order: &[usize]) -> Tensor {
     Tensor::new(x.value().select(Axis(axis), order))
+}
+
+/// Panics unless `got` is [`close`] to `want`, measured by the largest `want` even if that is tiny.
+#[track_caller]
+pub fn assert_close_relative(what: &str, got: &Tensor<f32>, want: &Tensor, tolerance: f64) {
+    let size = want.value().fold(0.0, |size: f64, want| size.max(want.abs()));
+    assert_close(what, &(wide(got) / size), &(want / size), tolerance);
+}
+
+/// Runs `code`, which must panic with this message and blame the file that calls this function.
+#[track_caller]
+pub fn assert_panics<R>(expected: &str, code: impl FnOnce() -> R) {
+    let (message, file) = panic_of(code);
+    assert_eq!(message, expected);
+    assert_eq!(file, Location::caller().file(), "{expected}");
 }
 
 /// Runs `code`, which must panic; returns the message and the file it was blamed on.
