@@ -58,7 +58,8 @@ use crate::{Float, Tensor, init, shape};
 /// element type. A channel of equal numbers gives exactly β (with `eps` above 0; with `eps` 0 it is
 /// NaN). In training, NaN or an infinity makes its channel NaN in the output, and NaN or infinite
 /// in what is remembered, and no other; at inference it spoils its own result only. `f32` counts
-/// batches up to 2²⁴, which matters to a cumulative average only.
+/// batches up to 2²⁴, which matters to a cumulative average only, and holds variances up to 3e38:
+/// above, what is remembered is infinite, and inference gives NaN.
 ///
 /// # Panics
 /// [`new`](Self::new), the `with_` methods, [`forward_train`](Self::forward_train) and
