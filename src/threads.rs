@@ -3,6 +3,8 @@
 //! Work is cut into pieces by its size alone, never by the number of threads, and what the pieces
 //! add up is added in their order. So one thread and two give the same bits.
 
+use std::sync::Mutex;
+
 use rayon::prelude::*;
 
 use crate::Float;
@@ -18,7 +20,8 @@ pub(crate) fn piece(items: usize, numbers: usize) -> usize {
     if numbers < MANY { items.max(1) } else { items.div_ceil(PIECES) }
 }
 
-/// Runs `work` on each piece, on all threads if there is more than one of both.
+/// Runs `work` on each piece, on all threads if there is more than one of both; the results in the
+/// pieces' order.
 pub(crate) fn each<I: Send, R: Send>(
     pieces: impl ExactSizeIterator<Item = I>,
     work: impl Fn(I) -> R + Sync + Send,
@@ -26,7 +29,21 @@ pub(crate) fn each<I: Send, R: Send>(
     if pieces.len() <= 1 || rayon::current_num_threads() == 1 {
         return pieces.map(work).collect();
     }
-    pieces.collect::<Vec<_>>().into_par_iter().map(work).collect()
+    let slots: Vec<_> = pieces.map(|piece| Mutex::new((Some(piece), None))).collect();
+    at_once(slots.len(), &|number| {
+        let mut slot = slots[number].lock().expect("each slot is used once");
+        let (piece, result) = &mut *slot;
+        *result = piece.take().map(&work);
+    });
+    let results =
+        slots.into_iter().map(|slot| slot.into_inner().ok().and_then(|(_, result)| result));
+    results.map(|result| result.expect("every piece was worked on")).collect()
+}
+
+/// Calls `work` with each number below `pieces`. Behind a `dyn`, so that rayon's machinery is
+/// compiled once and not for every loop of the crate.
+fn at_once(pieces: usize, work: &(dyn Fn(usize) + Sync)) {
+    (0..pieces).into_par_iter().for_each(work);
 }
 
 /// Writes f of each number of `x` to `y`.
