@@ -27,13 +27,16 @@
 //! 2. `shape`: every shape rule and every shape message.
 //! 3. `ops`: one function per operation, with its derivative.
 //! 4. `norm`: [`LayerNorm`] and [`RMSNorm`], with their loops in `norm/kernel.rs`; [`BatchNorm`],
-//!    [`GroupNorm`] and [`InstanceNorm`], with theirs in `norm/channels.rs`.
+//!    [`GroupNorm`] and [`InstanceNorm`], with theirs in `norm/channels.rs`; the sums that all of
+//!    them need in `norm/statistics.rs`.
 //! 5. [`Linear`], [`cross_entropy`]: the rest of a network; [`MultiHeadAttention`],
 //!    [`TransformerBlock`] and [`Conv2d`] for larger ones.
 //! 6. [`Sgd`], [`Adam`], [`AdamW`], [`warmup()`]: training it. What they share stands in `optimiser`.
 //! 7. [`gradient_check()`]: central differences against `backward`.
 //! 8. [`save()`] and [`load()`]: safetensors files, to PyTorch and back.
 //! 9. [`datasets`]: Iris and digits, embedded, and tables of your own.
+//! 10. Beneath it all: `storage` (shared numbers), `recycle` (their memory, used again), `threads`,
+//!     `vectors`.
 //!
 //! Shapes that do not fit panic at the line of *your* code that put them together, and say what was
 //! expected. Data from outside gives a `Result`.
@@ -71,6 +74,7 @@ mod shape;
 mod storage;
 mod tensor;
 mod threads;
+mod vectors;
 
 pub use adam::Adam;
 pub use adam_w::AdamW;

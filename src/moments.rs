@@ -1,9 +1,9 @@
 //! [`Moments`]: what Adam remembers, and one step with it. Page: `book/src/using_layer_norm.md`.
 
-use fearless_simd::{Level, dispatch};
+use fearless_simd::dispatch;
 
 use crate::optimiser::zeros_like;
-use crate::{Float, Tensor, shape, threads};
+use crate::{Float, Tensor, shape, threads, vectors};
 
 /// What [`Adam`](crate::Adam) remembers of one parameter, in its shape; not corrected for the start at zero.
 ///
@@ -84,7 +84,7 @@ impl<T: Float> Update<T> {
         let pieces = pieces.zip(m.chunks_mut(piece).zip(v.chunks_mut(piece)));
         if v_max.is_empty() {
             threads::each(pieces, |((p, g), (m, v))| {
-                dispatch!(Level::new(), _simd => self.piece(p, g, m, v, |_, v| v));
+                dispatch!(vectors::level(), _simd => self.piece(p, g, m, v, |_, v| v));
             });
         } else {
             threads::each(pieces.zip(v_max.chunks_mut(piece)), |(((p, g), (m, v)), v_max)| {

@@ -74,3 +74,55 @@ pub(crate) fn zip<T: Float>(
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array;
+    use rayon::ThreadPoolBuilder;
+
+    use super::*;
+    use crate::{Adam, BatchNorm, GroupNorm, LayerNorm, RMSNorm, Tensor};
+
+    /// Outputs and gradients at sizes for which more than one thread is at work.
+    fn results() -> Vec<Tensor<f32>> {
+        let numbers = |shape: &[usize], seed: usize| {
+            let number = |i: usize| ((i * 7919 + seed * 104_729) % 1009) as f32 / 100.0 - 3.0;
+            let values = (0..shape.iter().product()).map(number).collect();
+            Tensor::parameter(Array::from_shape_vec(shape, values).unwrap())
+        };
+        let (mut matrix, images) = (numbers(&[301, 401], 1), numbers(&[5, 6, 59, 61], 2));
+        assert!(matrix.value().len() > MANY && images.value().len() > MANY);
+        let (dy, dy_images) = (numbers(matrix.shape(), 3), numbers(images.shape(), 4));
+        let mut results = Vec::new();
+        let mut note = |y: Tensor<f32>, dy: &Tensor<f32>, x: &Tensor<f32>, gamma: &Tensor<f32>| {
+            let gradients = y.backward_from(dy);
+            results.extend([x, gamma].map(|leaf| gradients.get(leaf).unwrap().clone()));
+            results.push(y);
+        };
+        let layer = LayerNorm::new(401);
+        note(layer.forward(&matrix), &dy, &matrix, &layer.gamma);
+        let layer = RMSNorm::new(401);
+        note(layer.forward(&matrix), &dy, &matrix, &layer.gamma);
+        let mut layer = BatchNorm::new(401);
+        note(layer.forward_train(&matrix), &dy, &matrix, &layer.gamma);
+        let mut layer = BatchNorm::new(6);
+        note(layer.forward_train(&images), &dy_images, &images, &layer.gamma);
+        let layer = GroupNorm::new(3, 6);
+        note(layer.forward(&images), &dy_images, &images, &layer.gamma);
+        let gradients = (&matrix * &dy).relu().sum().backward();
+        Adam::new(0.1).step([&mut matrix], &gradients);
+        results.push(matrix);
+        results
+    }
+
+    #[test]
+    fn one_thread_and_several_give_the_same_bits() {
+        let with = |threads: usize| {
+            let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(results)
+        };
+        let one = with(1);
+        assert_eq!(one, with(2));
+        assert_eq!(one, with(5));
+    }
+}

@@ -4,13 +4,13 @@
 //! as in `statistics.rs`. An input without positions is a matrix, and BatchNorm goes over its rows
 //! with all channels side by side: see `columns.rs`.
 
-use fearless_simd::{Level, Simd, SimdBase, dispatch};
+use fearless_simd::{Simd, SimdBase, dispatch};
 
 use super::planes::Planes;
 use super::statistics::{RowStatistics, reciprocal_root, sums, sums_of_g, trusted};
 use super::{array, columns};
 use crate::autograd::record;
-use crate::{Float, Tensor, threads};
+use crate::{Float, Tensor, threads, vectors};
 
 /// Mean and biased variance of one set; the mean is `origin + shift`.
 #[derive(Clone, Copy)]
@@ -38,7 +38,7 @@ pub(super) fn statistics<T: Float>(x: &[T], planes: &Planes) -> Vec<Statistics> 
         let (piece, numbers) = planes.piece();
         let pieces = threads::each(x.chunks(numbers).enumerate(), |(number, x)| {
             let origin = |plane: usize| origins[planes.set(number * piece + plane)];
-            dispatch!(Level::new(), simd => sums_of_planes(simd, x, planes.positions, origin))
+            dispatch!(vectors::level(), simd => sums_of_planes(simd, x, planes.positions, origin))
         });
         let mut sums = vec![(0.0, 0.0); planes.sets()];
         for (plane, (a, b)) in pieces.into_iter().flatten().enumerate() {
@@ -198,7 +198,7 @@ fn backward<T: Float>(
         let pieces = dy.chunks(numbers).zip(x.chunks(numbers)).enumerate();
         let pieces = threads::each(pieces, |(number, (dy, x))| {
             let set = |plane: usize| sets[planes.set(number * piece + plane)];
-            dispatch!(Level::new(), simd => sums_of_dy(simd, dy, x, planes.positions, set))
+            dispatch!(vectors::level(), simd => sums_of_dy(simd, dy, x, planes.positions, set))
         });
         pieces.into_iter().flatten().collect()
     };

@@ -3,11 +3,11 @@
 //! One row holds one number of each channel. So every loop runs along a row, over per-channel arrays
 //! that stay near the processor, and what it sums up goes into an `f64` after a few rows.
 
-use fearless_simd::{Level, dispatch};
+use fearless_simd::dispatch;
 
 use super::kernel::{ROWS, add, flush};
 use super::statistics::RowStatistics;
-use crate::{Float, threads};
+use crate::{Float, threads, vectors};
 
 /// The statistics of all channels, one array for each number.
 struct Channels<T> {
@@ -37,7 +37,7 @@ pub(super) fn sums<T: Float>(x: &[T], origin: &[T]) -> Vec<(f64, f64)> {
     let pieces = threads::each(x.chunks(piece(x.len(), columns)), |x| {
         let mut sums = vec![0.0; columns];
         let mut squares = vec![0.0; columns];
-        dispatch!(Level::new(), _simd => {
+        dispatch!(vectors::level(), _simd => {
             let (mut a, mut b) = (vec![T::zero(); columns], vec![T::zero(); columns]);
             for rows in x.chunks(ROWS * columns) {
                 for x in rows.chunks_exact(columns) {
@@ -79,7 +79,7 @@ pub(super) fn forward<T: Float>(
     let scale: Vec<T> = gamma.iter().zip(rstd).map(|(&gamma, &rstd)| gamma * rstd).collect();
     let numbers = piece(x.len(), columns.max(1)).max(1);
     threads::each(x.chunks(numbers).zip(y.chunks_mut(numbers)), |(x, y)| {
-        dispatch!(Level::new(), _simd => {
+        dispatch!(vectors::level(), _simd => {
             for (x, y) in x.chunks_exact(columns).zip(y.chunks_exact_mut(columns)) {
                 let channels = origin.iter().zip(shift).zip(&scale).zip(beta);
                 for ((y, &x), (((&origin, &shift), &scale), &beta)) in
@@ -104,7 +104,7 @@ pub(super) fn sums_of_dy<T: Float>(
     let pieces = threads::each(dy.chunks(numbers).zip(x.chunks(numbers)), |(dy, x)| {
         let mut sums = vec![0.0; columns];
         let mut sums_x_hat = vec![0.0; columns];
-        dispatch!(Level::new(), _simd => {
+        dispatch!(vectors::level(), _simd => {
             let (mut a, mut b) = (vec![T::zero(); columns], vec![T::zero(); columns]);
             for (dy, x) in dy.chunks(ROWS * columns).zip(x.chunks(ROWS * columns)) {
                 for (dy, x) in dy.chunks_exact(columns).zip(x.chunks_exact(columns)) {
@@ -154,7 +154,7 @@ pub(super) fn dx<T: Float>(
     let numbers = piece(x.len(), columns.max(1)).max(1);
     let pieces = dy.chunks(numbers).zip(x.chunks(numbers)).zip(dx.chunks_mut(numbers));
     threads::each(pieces, |((dy, x), dx)| {
-        dispatch!(Level::new(), _simd => {
+        dispatch!(vectors::level(), _simd => {
             let rows = dy.chunks_exact(columns).zip(x.chunks_exact(columns));
             for ((dy, x), dx) in rows.zip(dx.chunks_exact_mut(columns)) {
                 // One length that the compiler knows of: nothing to check inside of the loop.

@@ -6,11 +6,10 @@
 //! `dispatch!` compiles what it calls for each kind of vector a processor may have, and picks the
 //! widest at run time. All of it must be inlined for that: hence the `#[inline(always)]`.
 
-use fearless_simd::{Level, Simd, dispatch};
+use fearless_simd::{Simd, dispatch};
 
 use super::statistics::{RowStatistics, statistics, sums_of_g};
-use crate::Float;
-use crate::threads;
+use crate::{Float, threads, vectors};
 
 /// Rows whose dγ and dβ are added up in the element type before they go into an `f64`.
 pub(super) const ROWS: usize = 16;
@@ -28,7 +27,7 @@ pub(crate) fn forward<T: Float, const CENTRED: bool>(
     let piece = threads::piece(rows.len(), x.len());
     let pieces = x.chunks((piece * features).max(1)).zip(y.chunks_mut((piece * features).max(1)));
     threads::each(pieces.zip(rows.chunks_mut(piece)), |((x, y), rows)| {
-        dispatch!(Level::new(), simd => {
+        dispatch!(vectors::level(), simd => {
             forward_rows::<_, _, CENTRED>(simd, x, gamma, beta, eps, y, rows);
         });
     });
@@ -79,7 +78,7 @@ pub(crate) fn backward<T: Float, const CENTRED: bool>(
     let parts = threads::each(pieces.zip(dx.chunks_mut(numbers)), |(((dy, x), rows), dx)| {
         let mut dgamma = vec![0.0; features];
         let mut dbeta = vec![0.0; if CENTRED { features } else { 0 }];
-        dispatch!(Level::new(), simd => {
+        dispatch!(vectors::level(), simd => {
             backward_rows::<_, _, CENTRED>(
                 simd, dy, x, gamma, rows, dx, &mut dgamma, &mut dbeta,
             );
