@@ -54,8 +54,8 @@ use crate::{Float, Tensor, init, shape};
 /// ```
 ///
 /// # Numerics
-/// Sums and statistics are `f64` inside, also for `f32` tensors; running values are rounded to the
-/// element type. A channel of equal numbers gives exactly β (with `eps` above 0; with `eps` 0 it is
+/// Sums are taken as in [`LayerNorm`](crate::LayerNorm), and again in `f64` where that would lose
+/// digits; running values are rounded to the element type. A channel of equal numbers gives exactly β (with `eps` above 0; with `eps` 0 it is
 /// NaN). In training, NaN or an infinity makes its channel NaN in the output, and NaN or infinite
 /// in what is remembered, and no other; at inference it spoils its own result only. `f32` counts
 /// batches up to 2²⁴, which matters to a cumulative average only, and holds variances up to 3e38:

@@ -36,7 +36,7 @@ use crate::{Float, Tensor, init, shape};
 /// ```
 ///
 /// # Numerics
-/// As [`BatchNorm`](crate::BatchNorm): sums in `f64`, and NaN stays in its group.
+/// As [`LayerNorm`](crate::LayerNorm); NaN stays in its group.
 ///
 /// # Panics
 /// [`new`](Self::new), [`with_eps`](Self::with_eps) and [`forward`](Self::forward) say when.

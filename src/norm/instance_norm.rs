@@ -37,7 +37,7 @@ use crate::{Float, Tensor, init, shape};
 /// ```
 ///
 /// # Numerics
-/// As [`BatchNorm`](crate::BatchNorm): sums in `f64`, and NaN stays in its channel of its example.
+/// As [`LayerNorm`](crate::LayerNorm); NaN stays in its channel of its example.
 ///
 /// # Panics
 /// [`new`](Self::new), the `with_` methods, [`forward_train`](Self::forward_train) and

@@ -38,8 +38,9 @@ use crate::{Float, Tensor, init, shape};
 /// ```
 ///
 /// # Numerics
-/// Sums and statistics are `f64` inside, also for `f32` tensors. A row of equal numbers gives
-/// exactly β (with `eps` above 0; with `eps` 0 it is 0/0, NaN). NaN or an infinity anywhere in a
+/// A row is measured from a number in its midst and summed in the element type; what would lose
+/// digits that way (an outlier in front, squares out of range) is summed again in `f64`. So `f32`
+/// rows at 1e4, of 1e20 or of 1e-20 come out right. A row of equal numbers gives exactly β (with `eps` above 0; with `eps` 0 it is 0/0, NaN). NaN or an infinity anywhere in a
 /// row makes that row NaN, and no other. In `f64`, a row whose squares overflow (above 1e154) is NaN
 /// too.
 ///

@@ -38,8 +38,8 @@ use crate::{Float, Tensor, init, shape};
 /// ```
 ///
 /// # Numerics
-/// Sums are `f64` inside, also for `f32` tensors, so that a row of 1e20 or of 1e-20 is normalized
-/// like any other. A row of zeros gives zeros (with `eps` 0 it is 0/0, NaN). NaN or an infinity
+/// A row whose squares leave the range of the element type is summed in `f64`, so that an `f32` row
+/// of 1e20 or of 1e-20 is normalized like any other. A row of zeros gives zeros (with `eps` 0 it is 0/0, NaN). NaN or an infinity
 /// anywhere in a row makes that row NaN, and no other. In `f64`, a row whose squares overflow (above
 /// 1e154) is NaN too.
 ///
