@@ -10,6 +10,7 @@ use super::planes::Planes;
 use super::statistics::{RowStatistics, reciprocal_root, sums, sums_of_g, trusted};
 use super::{array, columns};
 use crate::autograd::record;
+use crate::recycle::Buffer;
 use crate::{Float, Tensor, threads, vectors};
 
 /// Mean and biased variance of one set; the mean is `origin + shift`.
@@ -88,7 +89,7 @@ fn sums_of_planes<S: Simd, T: Float>(
             let d = x.iter().map(|x| x.wide() - origin.wide());
             d.fold((0.0, 0.0), |(sum, squares), d| (sum + d, squares + d * d))
         } else {
-            sums(simd, x, origin)
+            sums::<_, _, true>(simd, x, origin)
         });
     }
     both
@@ -160,8 +161,8 @@ fn forward<T: Float>(
     beta: &[T],
     planes: &Planes,
     sets: &[RowStatistics<T>],
-) -> Vec<T> {
-    let mut y = T::pool().take(x.len());
+) -> Buffer<T> {
+    let mut y = Buffer::new(x.len());
     if planes.are_columns() {
         columns::forward(x, gamma, beta, sets, &mut y);
         return y;
@@ -189,7 +190,7 @@ fn backward<T: Float>(
     planes: &Planes,
     sets: &[RowStatistics<T>],
     of_x: bool,
-) -> (Vec<T>, Vec<T>, Vec<T>) {
+) -> (Buffer<T>, Vec<T>, Vec<T>) {
     let (piece, numbers) = planes.piece();
     let columns = planes.are_columns();
     let sums = if columns {
@@ -220,7 +221,7 @@ fn backward<T: Float>(
     }
     let means: Vec<(T, T)> = means.into_iter().map(|(a, b)| (T::of(a), T::of(b))).collect();
 
-    let mut dx = T::pool().take(x.len());
+    let mut dx = Buffer::new(x.len());
     if columns {
         columns::dx(dy, x, gamma, sets, &means, &mut dx);
     } else {

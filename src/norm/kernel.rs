@@ -9,6 +9,7 @@
 use fearless_simd::{Simd, dispatch};
 
 use super::statistics::{RowStatistics, statistics, sums_of_g};
+use crate::recycle::Buffer;
 use crate::{Float, threads, vectors};
 
 /// Rows whose dγ and dβ are added up in the element type before they go into an `f64`.
@@ -20,9 +21,9 @@ pub(crate) fn forward<T: Float, const CENTRED: bool>(
     gamma: &[T],
     beta: &[T],
     eps: f64,
-) -> (Vec<T>, Vec<RowStatistics<T>>) {
+) -> (Buffer<T>, Vec<RowStatistics<T>>) {
     let features = gamma.len();
-    let mut y = T::pool().take(x.len());
+    let mut y = Buffer::new(x.len());
     let mut rows = vec![RowStatistics::default(); x.len() / features.max(1)];
     let piece = threads::piece(rows.len(), x.len());
     let pieces = x.chunks((piece * features).max(1)).zip(y.chunks_mut((piece * features).max(1)));
@@ -69,9 +70,9 @@ pub(crate) fn backward<T: Float, const CENTRED: bool>(
     x: &[T],
     gamma: &[T],
     rows: &[RowStatistics<T>],
-) -> (Vec<T>, Vec<T>, Vec<T>) {
+) -> (Buffer<T>, Vec<T>, Vec<T>) {
     let features = gamma.len();
-    let mut dx = T::pool().take(x.len());
+    let mut dx = Buffer::new(x.len());
     let piece = threads::piece(rows.len(), x.len());
     let numbers = (piece * features).max(1);
     let pieces = dy.chunks(numbers).zip(x.chunks(numbers)).zip(rows.chunks(piece));

@@ -33,6 +33,7 @@ use ndarray::{Dimension, IntoDimension, IxDyn};
 
 use crate::Float;
 use crate::autograd::Value;
+use crate::recycle::Buffer;
 
 /// The lengths of the axes that a layer normalizes over.
 #[track_caller]
@@ -52,6 +53,6 @@ fn checked_eps(layer: &str, eps: f64) -> f64 {
 }
 
 /// What a kernel returned, in the shape it belongs to.
-fn array<T: Float>(shape: &[usize], values: Vec<T>) -> Value<T> {
+fn array<T: Float>(shape: &[usize], values: impl Into<Buffer<T>>) -> Value<T> {
     Value::new(IxDyn(shape), values)
 }
