@@ -6,8 +6,11 @@
 //! `dispatch!` compiles what it calls for each kind of vector a processor may have, and picks the
 //! widest at run time. All of it must be inlined for that: hence the `#[inline(always)]`.
 
-use fearless_simd::{Simd, dispatch};
+use std::ops::Range;
 
+use fearless_simd::{Simd, SimdBase, dispatch};
+
+use super::lanes::{load, store};
 use super::statistics::{RowStatistics, statistics, sums_of_g};
 use crate::recycle::Buffer;
 use crate::{Float, threads, vectors};
@@ -109,26 +112,77 @@ fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
     dbeta: &mut [f64],
 ) {
     let features = gamma.len();
-    let n = features as f64;
+    let share = 1.0 / features as f64;
     let mut dgamma_of_rows = vec![T::zero(); features];
     let mut dbeta_of_rows = vec![T::zero(); dbeta.len()];
     let slices = dy.chunks_exact(features).zip(x.chunks_exact(features)).zip(rows);
     for (number, (((dy, x), &row), dx)) in slices.zip(dx.chunks_exact_mut(features)).enumerate() {
         // The means over the row of g = γ·dy, the gradient of x̂, and of g·x̂.
         let (sum_g, sum_g_x_hat) = sums_of_g(simd, dy, x, gamma, row);
-        let mean_g = if CENTRED { T::of(sum_g / n) } else { T::zero() };
-        let mean_g_x_hat = T::of(sum_g_x_hat / n);
-        for (((dx, &dy), &x), &gamma) in dx.iter_mut().zip(dy).zip(x).zip(gamma) {
-            *dx = row.rstd * (gamma * dy - mean_g - row.x_hat(x) * mean_g_x_hat);
+        let means = (T::of(sum_g * share), T::of(sum_g_x_hat * share));
+        let (whole, n) = (T::Lanes::<S>::LEN, T::Block::<S>::LEN);
+        let mut at = 0;
+        while at + whole <= features {
+            columns::<_, T::Lanes<S>, CENTRED>(
+                simd,
+                at..at + whole,
+                dy,
+                x,
+                gamma,
+                row,
+                means,
+                dx,
+                &mut dgamma_of_rows,
+                &mut dbeta_of_rows,
+            );
+            at += whole;
         }
-        for ((dgamma, &dy), &x) in dgamma_of_rows.iter_mut().zip(dy).zip(x) {
-            *dgamma += dy * row.x_hat(x);
+        while at < features {
+            let end = features.min(at + n);
+            columns::<_, T::Block<S>, CENTRED>(
+                simd,
+                at..end,
+                dy,
+                x,
+                gamma,
+                row,
+                means,
+                dx,
+                &mut dgamma_of_rows,
+                &mut dbeta_of_rows,
+            );
+            at = end;
         }
-        dbeta_of_rows.iter_mut().zip(dy).for_each(|(dbeta, &dy)| *dbeta += dy);
         if number % ROWS == ROWS - 1 || number == rows.len() - 1 {
             flush(&mut dgamma_of_rows, dgamma);
             flush(&mut dbeta_of_rows, dbeta);
         }
+    }
+}
+
+/// Some neighbouring columns of one row: dx, and what the row adds to dγ and dβ.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "the inputs and outputs of one formula")]
+fn columns<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>(
+    simd: S,
+    at: Range<usize>,
+    dy: &[V::Element],
+    x: &[V::Element],
+    gamma: &[V::Element],
+    row: RowStatistics<V::Element>,
+    (mean_g, mean_g_x_hat): (V::Element, V::Element),
+    dx: &mut [V::Element],
+    dgamma: &mut [V::Element],
+    dbeta: &mut [V::Element],
+) {
+    let at = || at.clone();
+    let (dy, gamma): (V, V) = (load(simd, &dy[at()]), load(simd, &gamma[at()]));
+    let x_hat = row.x_hat(load::<_, V>(simd, &x[at()]));
+    let g = if CENTRED { gamma * dy - mean_g } else { gamma * dy };
+    store((g - x_hat * mean_g_x_hat) * row.rstd, &mut dx[at()]);
+    store(load::<_, V>(simd, &dgamma[at()]) + dy * x_hat, &mut dgamma[at()]);
+    if CENTRED {
+        store(load::<_, V>(simd, &dbeta[at()]) + dy, &mut dbeta[at()]);
     }
 }
 // ANCHOR_END: backward

@@ -12,9 +12,11 @@
 //!   numbers is as good as that of a thousand.
 
 use std::array;
+use std::ops::{Mul, Sub};
 
 use fearless_simd::{Simd, SimdBase};
 
+use super::lanes::{load, padded};
 use crate::Float;
 
 /// Numbers that the lanes take in before they are added up in `f64`.
@@ -33,8 +35,12 @@ pub(crate) struct RowStatistics<T> {
 }
 
 impl<T: Float> RowStatistics<T> {
+    /// x̂ of one number, or of as many as there are lanes.
     #[inline(always)]
-    pub(super) fn x_hat(self, x: T) -> T {
+    pub(super) fn x_hat<X>(self, x: X) -> X
+    where
+        X: Sub<T, Output = X> + Mul<T, Output = X>,
+    {
         ((x - self.origin) - self.shift) * self.rstd
     }
 }
@@ -119,14 +125,6 @@ pub(super) fn sums<S: Simd, T: Float, const CENTRED: bool>(
     (sum, squares)
 }
 
-/// The numbers of a row that do not fill all lanes; the other lanes keep what `filler` holds.
-#[inline(always)]
-fn padded<S: Simd, V: SimdBase<S>>(rest: &[V::Element], filler: V) -> V {
-    let mut lanes = filler;
-    lanes.as_mut_slice()[..rest.len()].copy_from_slice(rest);
-    lanes
-}
-
 /// The sum of all lanes, in one order on every machine.
 #[inline(always)]
 fn total<S: Simd, V: SimdBase<S, Element: Float>>(lanes: V) -> f64 {
@@ -167,27 +165,36 @@ pub(super) fn sums_of_g<S: Simd, T: Float>(
         let x_hat = |j: usize| row.x_hat(x[j]).wide();
         return (0..dy.len()).fold((0.0, 0.0), |(a, b), j| (a + g(j), b + g(j) * x_hat(j)));
     }
-    let [zero, origin, shift, rstd] =
-        [T::zero(), row.origin, row.shift, row.rstd].map(|x| T::Lanes::<S>::splat(simd, x));
+    let (x, gamma) = (&x[..dy.len()], &gamma[..dy.len()]);
+    let zero = T::Lanes::<S>::splat(simd, T::zero());
     let (mut sum, mut sum_x_hat) = (0.0, 0.0);
     for ((dy, x), gamma) in dy.chunks(BLOCK).zip(x.chunks(BLOCK)).zip(gamma.chunks(BLOCK)) {
-        let (mut a, mut b) = (zero, zero);
-        let mut add = |dy: T::Lanes<S>, x: T::Lanes<S>, gamma: T::Lanes<S>| {
-            let g = gamma * dy;
-            (a, b) = (a + g, b + g * (((x - origin) - shift) * rstd));
-        };
-        let load = |slice: &[T]| T::Lanes::<S>::from_slice(simd, slice);
-        let (dys, xs, gammas) =
-            (dy.chunks_exact(lanes), x.chunks_exact(lanes), gamma.chunks_exact(lanes));
-        let rest = (dys.remainder(), xs.remainder(), gammas.remainder());
-        for ((dy, x), gamma) in dys.zip(xs).zip(gammas) {
-            add(load(dy), load(x), load(gamma));
+        let mut sums = (zero, zero);
+        let whole = dy.len() - dy.len() % lanes;
+        for start in (0..whole).step_by(lanes) {
+            let at = start..start + lanes;
+            add(simd, &mut sums, &dy[at.clone()], &x[at.clone()], &gamma[at], row);
         }
-        if !rest.0.is_empty() {
-            add(padded(rest.0, zero), padded(rest.1, origin), padded(rest.2, zero));
+        if whole < dy.len() {
+            add(simd, &mut sums, &dy[whole..], &x[whole..], &gamma[whole..], row);
         }
-        sum += total(a);
-        sum_x_hat += total(b);
+        sum += total(sums.0);
+        sum_x_hat += total(sums.1);
     }
     (sum, sum_x_hat)
+}
+
+/// Adds g and g·x̂ of some neighbouring numbers of a row to the lanes they fall into.
+#[inline(always)]
+fn add<S: Simd, V: SimdBase<S, Element: Float>>(
+    simd: S,
+    sums: &mut (V, V),
+    dy: &[V::Element],
+    x: &[V::Element],
+    gamma: &[V::Element],
+    row: RowStatistics<V::Element>,
+) {
+    let (dy, x, gamma): (V, V, V) = (load(simd, dy), load(simd, x), load(simd, gamma));
+    let g = gamma * dy;
+    *sums = (sums.0 + g, sums.1 + g * row.x_hat(x));
 }
