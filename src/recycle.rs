@@ -10,8 +10,8 @@ use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::Float;
 use crate::float::sealed::Sealed;
+use crate::{Float, threads};
 
 /// Large arrays start at a multiple of so many bytes, a page of memory. Then no vector lies across two
 /// cache lines, and no number of one array looks like a neighbour of the other's to a processor that
@@ -51,7 +51,8 @@ impl<T: Float> Buffer<T> {
     /// The same number everywhere.
     pub(crate) fn full(len: usize, x: T) -> Self {
         let mut buffer = Self::new(len);
-        buffer.fill(x);
+        let piece = threads::piece(len, len);
+        threads::each(buffer.chunks_mut(piece), |part| part.fill(x));
         buffer
     }
 }

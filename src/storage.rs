@@ -1,6 +1,6 @@
 //! [`Value`]: numbers with a shape, shared between handles. Page: `book/src/tensor.md`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ndarray::{Array, ArrayBase, ArrayViewD, ArrayViewMutD, Data, Dimension, IxDyn, OwnedRepr};
 
@@ -10,8 +10,16 @@ use crate::{Float, threads};
 /// The numbers of a tensor in row-major order, and its shape. A clone is a handle.
 #[derive(Clone)]
 pub(crate) struct Value<T: Float> {
-    numbers: Arc<Buffer<T>>,
+    numbers: Arc<Numbers<T>>,
     shape: IxDyn,
+}
+
+/// Numbers, or one number that stands everywhere and is not written down until somebody looks: the
+/// gradient of a sum, or what a running mean starts from.
+struct Numbers<T: Float> {
+    written: OnceLock<Buffer<T>>,
+    /// The same number everywhere.
+    same: Option<T>,
 }
 
 impl<T: Float> Value<T> {
@@ -19,18 +27,20 @@ impl<T: Float> Value<T> {
     pub(crate) fn new(shape: impl Into<IxDyn>, numbers: impl Into<Buffer<T>>) -> Self {
         let (shape, numbers) = (shape.into(), numbers.into());
         assert_eq!(shape.size(), numbers.len(), "{shape:?} holds another number of values");
-        Self { numbers: Arc::new(numbers), shape }
+        Self { numbers: Arc::new(Numbers { written: numbers.into(), same: None }), shape }
     }
 
     /// The same number everywhere.
     pub(crate) fn full(shape: impl Into<IxDyn>, x: T) -> Self {
-        let shape = shape.into();
-        let numbers = Buffer::full(shape.size(), x);
-        Self::new(shape, numbers)
+        let numbers = Numbers { written: OnceLock::new(), same: Some(x) };
+        Self { numbers: Arc::new(numbers), shape: shape.into() }
     }
 
     /// f of each number.
     pub(crate) fn map(&self, f: impl Fn(T) -> T + Copy + Sync + Send) -> Self {
+        if let Some(x) = self.numbers.same {
+            return Self::full(self.raw_dim(), f(x));
+        }
         let mut y = Buffer::new(self.len());
         threads::map(&mut y, self.as_slice(), f);
         Self::new(self.raw_dim(), y)
@@ -38,6 +48,11 @@ impl<T: Float> Value<T> {
 
     /// f of each pair of numbers; both values have the same shape.
     pub(crate) fn zip(&self, other: &Self, f: impl Fn(T, T) -> T + Copy + Sync + Send) -> Self {
+        match (self.numbers.same, other.numbers.same) {
+            (Some(a), _) => return other.map(move |b| f(a, b)),
+            (_, Some(b)) => return self.map(move |a| f(a, b)),
+            _ => {}
+        }
         let mut y = Buffer::new(self.len());
         threads::zip(&mut y, self.as_slice(), other.as_slice(), f);
         Self::new(self.raw_dim(), y)
@@ -49,7 +64,9 @@ impl<T: Float> Value<T> {
             *self = self.zip(other, |a, b| a + b);
             return;
         }
-        self.as_mut_slice().iter_mut().zip(other.as_slice()).for_each(|(a, &b)| *a += b);
+        let piece = threads::piece(self.len(), self.len());
+        let pieces = self.as_mut_slice().chunks_mut(piece).zip(other.as_slice().chunks(piece));
+        threads::each(pieces, |(a, b)| a.iter_mut().zip(b).for_each(|(a, &b)| *a += b));
     }
 
     /// The same numbers in another shape.
@@ -67,11 +84,13 @@ impl<T: Float> Value<T> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.numbers.len()
+        self.shape.size()
     }
 
     pub(crate) fn as_slice(&self) -> &[T] {
-        &self.numbers
+        self.numbers.written.get_or_init(|| {
+            Buffer::full(self.len(), self.numbers.same.expect("one number where none are written"))
+        })
     }
 
     /// The numbers, to be changed: in place if nobody else holds them, else in a copy that is this
@@ -80,7 +99,10 @@ impl<T: Float> Value<T> {
         if Arc::get_mut(&mut self.numbers).is_none() {
             *self = self.map(|x| x);
         }
-        Arc::get_mut(&mut self.numbers).expect("nobody else holds a new one")
+        self.as_slice(); // from here on, they are written down
+        let numbers = Arc::get_mut(&mut self.numbers).expect("nobody else holds a new one");
+        numbers.same = None;
+        numbers.written.get_mut().expect("written down")
     }
 
     pub(crate) fn view(&self) -> ArrayViewD<'_, T> {

@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use fearless_simd::{Simd, SimdBase, dispatch};
 
-use super::lanes::{load, store};
 use super::statistics::{RowStatistics, statistics, sums_of_g};
+use crate::lanes::{load, store};
 use crate::recycle::Buffer;
 use crate::{Float, threads, vectors};
 

@@ -17,7 +17,6 @@ mod columns;
 mod group_norm;
 mod instance_norm;
 mod kernel;
-mod lanes;
 mod layer_norm;
 mod planes;
 mod rms_norm;

@@ -11,16 +11,12 @@
 //! * **Blocks.** Lanes are added up in `f64` after every block, so that the sum of ten million
 //!   numbers is as good as that of a thousand.
 
-use std::array;
 use std::ops::{Mul, Sub};
 
 use fearless_simd::{Simd, SimdBase};
 
-use super::lanes::{load, padded};
 use crate::Float;
-
-/// Numbers that the lanes take in before they are added up in `f64`.
-const BLOCK: usize = 1024;
+use crate::lanes::{BLOCK, load, padded, total};
 
 /// What the forward pass keeps of each row for the backward pass, not a copy of x̂:
 /// x̂ = ((x - origin) - shift)·rstd.
@@ -123,17 +119,6 @@ pub(super) fn sums<S: Simd, T: Float, const CENTRED: bool>(
         squares += total(even.1 + odd.1);
     }
     (sum, squares)
-}
-
-/// The sum of all lanes, in one order on every machine.
-#[inline(always)]
-fn total<S: Simd, V: SimdBase<S, Element: Float>>(lanes: V) -> f64 {
-    let mut wide = [0.0; 16];
-    wide.iter_mut().zip(lanes.as_slice()).for_each(|(wide, lane)| *wide = lane.wide());
-    // Arrays of a length that the compiler knows, so that it adds each half in one instruction.
-    let eight: [f64; 8] = array::from_fn(|lane| wide[lane] + wide[lane + 8]);
-    let four: [f64; 4] = array::from_fn(|lane| eight[lane] + eight[lane + 4]);
-    (four[0] + four[2]) + (four[1] + four[3])
 }
 
 // ANCHOR: careful
