@@ -5,6 +5,7 @@
 //! does not either, to the last bit.
 
 use std::array;
+use std::ops::Range;
 
 use fearless_simd::{Simd, SimdBase};
 
@@ -13,6 +14,32 @@ use crate::Float;
 /// Numbers that the lanes take in before they are added up in `f64`, so that the sum of ten million is as
 /// good as that of a thousand.
 pub(crate) const BLOCK: usize = 1024;
+
+/// The body of a loop over columns that lie side by side, for as many at once as `V` has lanes.
+pub(crate) trait Columns<S: Simd, T: Float> {
+    /// Works on the columns `at`: `V::LEN` of them, or fewer at the end of a row.
+    fn run<V: SimdBase<S, Element = T>>(&mut self, simd: S, at: Range<usize>);
+}
+
+/// Runs `body` on all columns: the widest vectors first, then narrower ones for the rest.
+#[inline(always)]
+pub(crate) fn each_column<S: Simd, T: Float>(
+    simd: S,
+    columns: usize,
+    mut body: impl Columns<S, T>,
+) {
+    let (wide, narrow) = (T::Lanes::<S>::LEN, T::Block::<S>::LEN);
+    let mut at = 0;
+    while at + wide <= columns {
+        body.run::<T::Lanes<S>>(simd, at..at + wide);
+        at += wide;
+    }
+    while at < columns {
+        let end = columns.min(at + narrow);
+        body.run::<T::Block<S>>(simd, at..end);
+        at = end;
+    }
+}
 
 /// As many numbers as there are lanes; if the slice is shorter, 0 in the others.
 #[inline(always)]
@@ -40,6 +67,16 @@ pub(crate) fn store<S: Simd, V: SimdBase<S>>(lanes: V, numbers: &mut [V::Element
     } else {
         numbers.copy_from_slice(&lanes.as_slice()[..numbers.len()]);
     }
+}
+
+/// Adds the lanes to the numbers of a slice.
+#[inline(always)]
+pub(crate) fn add_to<S: Simd, V: SimdBase<S, Element: Float>>(
+    lanes: V,
+    simd: S,
+    sums: &mut [V::Element],
+) {
+    store(load::<_, V>(simd, sums) + lanes, sums);
 }
 
 /// The sum of all lanes, in one order on every machine.

@@ -11,12 +11,10 @@ use std::ops::Range;
 use fearless_simd::{Simd, SimdBase, dispatch};
 
 use super::statistics::{RowStatistics, statistics, sums_of_g};
-use crate::lanes::{load, store};
+use super::sums::{ColumnSums, together};
+use crate::lanes::{Columns, add_to, each_column, load, store};
 use crate::recycle::Buffer;
 use crate::{Float, threads, vectors};
-
-/// Rows whose dγ and dβ are added up in the element type before they go into an `f64`.
-pub(super) const ROWS: usize = 16;
 
 /// y = γ·x̂ + β for each row of `x`; `beta` is empty for RMSNorm. `gamma.len()` is the length of a row.
 pub(crate) fn forward<T: Float, const CENTRED: bool>(
@@ -79,28 +77,22 @@ pub(crate) fn backward<T: Float, const CENTRED: bool>(
     let piece = threads::piece(rows.len(), x.len());
     let numbers = (piece * features).max(1);
     let pieces = dy.chunks(numbers).zip(x.chunks(numbers)).zip(rows.chunks(piece));
+    // RMSNorm has no β.
+    let columns = [features, if CENTRED { features } else { 0 }];
     let parts = threads::each(pieces.zip(dx.chunks_mut(numbers)), |(((dy, x), rows), dx)| {
-        let mut dgamma = vec![0.0; features];
-        let mut dbeta = vec![0.0; if CENTRED { features } else { 0 }];
+        let mut sums = ColumnSums::new(columns);
         dispatch!(vectors::level(), simd => {
-            backward_rows::<_, _, CENTRED>(
-                simd, dy, x, gamma, rows, dx, &mut dgamma, &mut dbeta,
-            );
-        });
-        (dgamma, dbeta)
+            backward_rows::<_, _, CENTRED>(simd, dy, x, gamma, rows, dx, &mut sums);
+            sums.in_f64()
+        })
     });
-    let (mut dgamma, mut dbeta) = (vec![0.0; features], vec![0.0; features]);
-    for (dgamma_part, dbeta_part) in &parts {
-        add(&mut dgamma, dgamma_part);
-        add(&mut dbeta, dbeta_part);
-    }
+    let [dgamma, dbeta] = together(&parts, columns);
     let narrow = |sums: Vec<f64>| sums.into_iter().map(T::of).collect();
     (dx, narrow(dgamma), narrow(dbeta))
 }
 
 // ANCHOR: backward
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "the inputs and outputs of one formula")]
 fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
     simd: S,
     dy: &[T],
@@ -108,95 +100,47 @@ fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
     gamma: &[T],
     rows: &[RowStatistics<T>],
     dx: &mut [T],
-    dgamma: &mut [f64],
-    dbeta: &mut [f64],
+    sums: &mut ColumnSums<T>,
 ) {
     let features = gamma.len();
     let share = 1.0 / features as f64;
-    let mut dgamma_of_rows = vec![T::zero(); features];
-    let mut dbeta_of_rows = vec![T::zero(); dbeta.len()];
     let slices = dy.chunks_exact(features).zip(x.chunks_exact(features)).zip(rows);
-    for (number, (((dy, x), &row), dx)) in slices.zip(dx.chunks_exact_mut(features)).enumerate() {
+    for (((dy, x), &row), dx) in slices.zip(dx.chunks_exact_mut(features)) {
         // The means over the row of g = γ·dy, the gradient of x̂, and of g·x̂.
         let (sum_g, sum_g_x_hat) = sums_of_g(simd, dy, x, gamma, row);
-        let means = (T::of(sum_g * share), T::of(sum_g_x_hat * share));
-        let (whole, n) = (T::Lanes::<S>::LEN, T::Block::<S>::LEN);
-        let mut at = 0;
-        while at + whole <= features {
-            columns::<_, T::Lanes<S>, CENTRED>(
-                simd,
-                at..at + whole,
-                dy,
-                x,
-                gamma,
-                row,
-                means,
-                dx,
-                &mut dgamma_of_rows,
-                &mut dbeta_of_rows,
-            );
-            at += whole;
-        }
-        while at < features {
-            let end = features.min(at + n);
-            columns::<_, T::Block<S>, CENTRED>(
-                simd,
-                at..end,
-                dy,
-                x,
-                gamma,
-                row,
-                means,
-                dx,
-                &mut dgamma_of_rows,
-                &mut dbeta_of_rows,
-            );
-            at = end;
-        }
-        if number % ROWS == ROWS - 1 || number == rows.len() - 1 {
-            flush(&mut dgamma_of_rows, dgamma);
-            flush(&mut dbeta_of_rows, dbeta);
-        }
+        let (mean_g, mean_g_x_hat) = (T::of(sum_g * share), T::of(sum_g_x_hat * share));
+        let [dgamma, dbeta] = sums.next_row();
+        let row = Row::<T, CENTRED> { dy, x, gamma, row, mean_g, mean_g_x_hat, dx, dgamma, dbeta };
+        each_column(simd, features, row);
     }
 }
 
-/// Some neighbouring columns of one row: dx, and what the row adds to dγ and dβ.
-#[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "the inputs and outputs of one formula")]
-fn columns<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>(
-    simd: S,
-    at: Range<usize>,
-    dy: &[V::Element],
-    x: &[V::Element],
-    gamma: &[V::Element],
-    row: RowStatistics<V::Element>,
-    (mean_g, mean_g_x_hat): (V::Element, V::Element),
-    dx: &mut [V::Element],
-    dgamma: &mut [V::Element],
-    dbeta: &mut [V::Element],
-) {
-    let at = || at.clone();
-    let (dy, gamma): (V, V) = (load(simd, &dy[at()]), load(simd, &gamma[at()]));
-    let x_hat = row.x_hat(load::<_, V>(simd, &x[at()]));
-    let g = if CENTRED { gamma * dy - mean_g } else { gamma * dy };
-    store((g - x_hat * mean_g_x_hat) * row.rstd, &mut dx[at()]);
-    store(load::<_, V>(simd, &dgamma[at()]) + dy * x_hat, &mut dgamma[at()]);
-    if CENTRED {
-        store(load::<_, V>(simd, &dbeta[at()]) + dy, &mut dbeta[at()]);
+/// The backward pass of one row: dx, and what the row adds to dγ and dβ.
+struct Row<'a, T, const CENTRED: bool> {
+    dy: &'a [T],
+    x: &'a [T],
+    gamma: &'a [T],
+    row: RowStatistics<T>,
+    mean_g: T,
+    mean_g_x_hat: T,
+    dx: &'a mut [T],
+    dgamma: &'a mut [T],
+    dbeta: &'a mut [T],
+}
+
+impl<S: Simd, T: Float, const CENTRED: bool> Columns<S, T> for Row<'_, T, CENTRED> {
+    #[inline(always)]
+    fn run<V: SimdBase<S, Element = T>>(&mut self, simd: S, at: Range<usize>) {
+        let at = || at.clone();
+        let (dy, x, gamma): (V, V, V) =
+            (load(simd, &self.dy[at()]), load(simd, &self.x[at()]), load(simd, &self.gamma[at()]));
+        let x_hat = self.row.x_hat(x);
+        let g = if CENTRED { gamma * dy - self.mean_g } else { gamma * dy };
+        store((g - x_hat * self.mean_g_x_hat) * self.row.rstd, &mut self.dx[at()]);
+        add_to(dy * x_hat, simd, &mut self.dgamma[at()]);
+        if CENTRED {
+            add_to(dy, simd, &mut self.dbeta[at()]);
+        }
     }
 }
 // ANCHOR_END: backward
-
-/// Moves the sums over some rows into the sums over all of them.
-#[inline(always)]
-pub(super) fn flush<T: Float>(part: &mut [T], sums: &mut [f64]) {
-    for (sum, part) in sums.iter_mut().zip(part) {
-        *sum += part.wide();
-        *part = T::zero();
-    }
-}
-
-/// Adds the sums of one piece to those of the pieces before it.
-pub(super) fn add(sums: &mut [f64], part: &[f64]) {
-    sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-}

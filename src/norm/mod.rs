@@ -22,6 +22,7 @@ mod planes;
 mod rms_norm;
 mod running;
 mod statistics;
+mod sums;
 
 pub use batch_norm::BatchNorm;
 pub use group_norm::GroupNorm;
