@@ -8,7 +8,7 @@ use std::ops::Range;
 use fearless_simd::{Simd, SimdBase, dispatch};
 
 use super::statistics::RowStatistics;
-use super::sums::{ColumnSums, together};
+use super::sums::{ColumnSums, parts, together};
 use crate::lanes::{Columns, add_to, each_column, load, store};
 use crate::{Float, threads, vectors};
 
@@ -37,17 +37,20 @@ fn piece(numbers: usize, columns: usize) -> usize {
 /// Σ (x - origin) and Σ (x - origin)² of each channel.
 pub(super) fn sums<T: Float>(x: &[T], origin: &[T]) -> Vec<(f64, f64)> {
     let columns = origin.len();
-    let pieces = threads::each(x.chunks(piece(x.len(), columns)), |x| {
-        let mut sums = ColumnSums::new([columns, columns]);
+    let two = [columns, columns];
+    let pieces = x.chunks(piece(x.len(), columns));
+    let (mut parts, part) = parts(pieces.len(), two);
+    threads::each(pieces.zip(parts.chunks_mut(part)), |(x, part)| {
+        let mut sums = ColumnSums::new(part, two);
         dispatch!(vectors::level(), simd => {
             for x in x.chunks_exact(columns) {
                 let [a, b] = sums.next_row();
                 each_column(simd, columns, Deviations { x, origin, a, b });
             }
-            sums.in_f64()
-        })
+            sums.flush();
+        });
     });
-    let [a, b] = together(&pieces, [columns, columns]);
+    let [a, b] = together(&parts, two);
     a.into_iter().zip(b).collect()
 }
 
@@ -118,18 +121,21 @@ pub(super) fn sums_of_dy<T: Float>(
 ) -> Vec<(f64, f64)> {
     let columns = channels.len();
     let Channels { origin, shift, rstd } = &Channels::of(channels);
+    let two = [columns, columns];
     let numbers = piece(x.len(), columns.max(1)).max(1);
-    let pieces = threads::each(dy.chunks(numbers).zip(x.chunks(numbers)), |(dy, x)| {
-        let mut sums = ColumnSums::new([columns, columns]);
+    let pieces = dy.chunks(numbers).zip(x.chunks(numbers));
+    let (mut parts, part) = parts(pieces.len(), two);
+    threads::each(pieces.zip(parts.chunks_mut(part)), |((dy, x), part)| {
+        let mut sums = ColumnSums::new(part, two);
         dispatch!(vectors::level(), simd => {
             for (dy, x) in dy.chunks_exact(columns).zip(x.chunks_exact(columns)) {
                 let [a, b] = sums.next_row();
                 each_column(simd, columns, Upstream { dy, x, origin, rstd, a, b });
             }
-            sums.in_f64()
-        })
+            sums.flush();
+        });
     });
-    let [sums_dy, sums_dy_x_hat] = together(&pieces, [columns, columns]);
+    let [sums_dy, sums_dy_x_hat] = together(&parts, two);
     let both = sums_dy.into_iter().zip(sums_dy_x_hat).zip(shift.iter().zip(rstd));
     // x̂ = (x - origin)·rstd - shift·rstd
     both.map(|((dy, dy_x_hat), (shift, rstd))| (dy, dy_x_hat - shift.wide() * rstd.wide() * dy))

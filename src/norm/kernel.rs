@@ -11,7 +11,7 @@ use std::ops::Range;
 use fearless_simd::{Simd, SimdBase, dispatch};
 
 use super::statistics::{RowStatistics, statistics, sums_of_g};
-use super::sums::{ColumnSums, together};
+use super::sums::{ColumnSums, parts, together};
 use crate::lanes::{Columns, add_to, each_column, load, store};
 use crate::recycle::Buffer;
 use crate::{Float, threads, vectors};
@@ -79,12 +79,13 @@ pub(crate) fn backward<T: Float, const CENTRED: bool>(
     let pieces = dy.chunks(numbers).zip(x.chunks(numbers)).zip(rows.chunks(piece));
     // RMSNorm has no β.
     let columns = [features, if CENTRED { features } else { 0 }];
-    let parts = threads::each(pieces.zip(dx.chunks_mut(numbers)), |(((dy, x), rows), dx)| {
-        let mut sums = ColumnSums::new(columns);
+    let (mut parts, part) = parts(pieces.len(), columns);
+    let pieces = pieces.zip(dx.chunks_mut(numbers)).zip(parts.chunks_mut(part));
+    threads::each(pieces, |((((dy, x), rows), dx), part)| {
+        let mut sums = ColumnSums::new(part, columns);
         dispatch!(vectors::level(), simd => {
             backward_rows::<_, _, CENTRED>(simd, dy, x, gamma, rows, dx, &mut sums);
-            sums.in_f64()
-        })
+        });
     });
     let [dgamma, dbeta] = together(&parts, columns);
     let narrow = |sums: Vec<f64>| sums.into_iter().map(T::of).collect();
@@ -100,7 +101,7 @@ fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
     gamma: &[T],
     rows: &[RowStatistics<T>],
     dx: &mut [T],
-    sums: &mut ColumnSums<T>,
+    sums: &mut ColumnSums<'_, T>,
 ) {
     let features = gamma.len();
     let share = 1.0 / features as f64;
@@ -113,6 +114,7 @@ fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
         let row = Row::<T, CENTRED> { dy, x, gamma, row, mean_g, mean_g_x_hat, dx, dgamma, dbeta };
         each_column(simd, features, row);
     }
+    sums.flush();
 }
 
 /// The backward pass of one row: dx, and what the row adds to dγ and dβ.
