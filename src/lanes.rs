@@ -101,11 +101,11 @@ pub(crate) fn sum<S: Simd, T: Float>(simd: S, numbers: &[T]) -> f64 {
         let mut fours = block.chunks_exact(4 * lanes);
         for four in &mut fours {
             for (sum, numbers) in sums.iter_mut().zip(four.chunks_exact(lanes)) {
-                *sum = *sum + T::Lanes::<S>::from_slice(simd, numbers);
+                *sum += T::Lanes::<S>::from_slice(simd, numbers);
             }
         }
         for rest in fours.remainder().chunks(lanes) {
-            sums[0] = sums[0] + load::<_, T::Lanes<S>>(simd, rest);
+            sums[0] += load::<_, T::Lanes<S>>(simd, rest);
         }
         sum += total((sums[0] + sums[1]) + (sums[2] + sums[3]));
     }

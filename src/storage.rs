@@ -58,6 +58,15 @@ impl<T: Float> Value<T> {
         Self::new(self.raw_dim(), y)
     }
 
+    /// The products with the numbers of another value of the same shape. Where these are all 1, as the
+    /// gradient of a sum is, the other's numbers are the product already.
+    pub(crate) fn times(&self, other: &Self) -> Self {
+        if self.numbers.same == Some(T::one()) {
+            return other.clone();
+        }
+        self.zip(other, |a, b| a * b)
+    }
+
     /// Adds the numbers of another value of the same shape.
     pub(crate) fn add(&mut self, other: &Self) {
         if Arc::get_mut(&mut self.numbers).is_none() {

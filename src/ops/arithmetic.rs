@@ -27,9 +27,7 @@ fn mul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (a, b) = together("mul", a, b);
     let y = a.value.zip(&b.value, |a, b| a * b);
     let (av, bv) = (a.value.clone(), b.value.clone());
-    record(y, [&a, &b], move |dy, [da, db]| {
-        [da.then(|| dy.zip(&bv, move |d, b| d * b)), db.then(|| dy.zip(&av, move |d, a| d * a))]
-    })
+    record(y, [&a, &b], move |dy, [da, db]| [da.then(|| dy.times(&bv)), db.then(|| dy.times(&av))])
 }
 // ANCHOR_END: arithmetic
 
