@@ -109,6 +109,22 @@ fn each_exercise_has_one_solution_which_these_tests_run() {
 }
 
 #[test]
+fn each_mistake_that_a_check_knows_is_tried() {
+    for name in names() {
+        let source = read(format!("src/exercises/{name}.rs"));
+        let tried = read(format!("tests/exercises/{name}.rs"));
+        let lists =
+            source.split("mistakes: &[").skip(1).filter_map(|rest| rest.split("    ],\n").next());
+        let mut mistakes = lists.flat_map(|list| list.split('"').skip(1).step_by(2)).peekable();
+        assert!(mistakes.peek().is_some(), "{name}: its check knows no mistake");
+        for mistake in mistakes {
+            let opening: String = mistake.chars().take(24).collect();
+            assert!(tried.contains(&opening), "tests/exercises/{name}.rs does not try: {mistake}");
+        }
+    }
+}
+
+#[test]
 fn the_list_holds_each_exercise_once_and_leads_to_it() {
     let (list, blocks) = (read("book/src/exercises.md"), blocks());
     assert_eq!(list.matches("class=\"exercise-state\"").count(), names().len());
