@@ -21,5 +21,8 @@ mod tensor {}
 #[doc = include_str!("../book/src/conventions.md")]
 mod conventions {}
 
+#[doc = include_str!("../book/src/exercises.md")]
+mod exercises {}
+
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -35,7 +35,8 @@
 //! 7. [`gradient_check()`]: central differences against `backward`.
 //! 8. [`save()`] and [`load()`]: safetensors files, to PyTorch and back.
 //! 9. [`datasets`]: Iris and digits, embedded, and tables of your own.
-//! 10. Beneath it all: `storage` (shared numbers), `recycle` (their memory, used again), `threads`,
+//! 10. [`exercises`]: what judges the answers to the book's exercises.
+//! 11. Beneath it all: `storage` (shared numbers), `recycle` (their memory, used again), `threads`,
 //!     `vectors`.
 //!
 //! Shapes that do not fit panic at the line of *your* code that put them together, and say what was
@@ -53,6 +54,7 @@ mod autograd;
 mod block;
 mod conv;
 pub mod datasets;
+pub mod exercises;
 mod float;
 mod gradient_check;
 mod init;

@@ -70,6 +70,7 @@ fn the_box_of_each_page_names_paths_that_exist_and_all_of_its_stem() {
             format!("book/src/{page}.md"),
             format!("src/{page}.rs"),
             format!("src/norm/{page}.rs"),
+            format!("src/{page}/mod.rs"),
             format!("tests/{page}.rs"),
             format!("examples/{page}.rs"),
         ];

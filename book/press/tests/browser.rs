@@ -272,10 +272,13 @@ fn code_fits_a_desk_and_scrolls_by_itself_on_a_phone() {
     browser.screen(360, 700);
     reader.open("layer_norm.html");
     let scrolled = browser.value(&format!(
-        "{SCROLLS}.map((code) => {{ code.scrollLeft = 40; return [code.scrollLeft, scrollX]; }})"
+        "{SCROLLS}.map((code) => {{ code.scrollLeft = 40; return [code.scrollLeft > 0, scrollX]; }})"
     ));
     let scrolled = scrolled.as_array().unwrap();
-    assert!(scrolled.len() > 3 && scrolled.iter().all(|at| *at == json!([40, 0])), "{scrolled:?}");
+    assert!(
+        scrolled.len() > 3 && scrolled.iter().all(|at| *at == json!([true, 0])),
+        "{scrolled:?}"
+    );
     reader.expect_quiet();
 }
 
@@ -335,7 +338,7 @@ fn answers_open_by_keyboard() {
     let reader = Reader::of(Book::own());
     let browser = &reader.browser;
     reader.open("layer_norm.html");
-    browser.value("document.querySelector('main details > summary').focus()");
+    browser.value("document.querySelector('main details:has(> ol) > summary').focus()");
     const SHOWN: &str = "document.querySelector('main details > ol').checkVisibility()";
     assert_eq!(browser.value(SHOWN), false);
     browser.keys("\u{E007}");

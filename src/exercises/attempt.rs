@@ -1,0 +1,55 @@
+//! Runs a reader's code and catches its panic, silently. Page: `book/src/exercises.md`.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
+
+/// A panic that was caught.
+pub(super) struct Panic {
+    pub(super) message: String,
+    at: Option<(String, u32)>,
+}
+
+impl Panic {
+    /// Where it happened: a line of the reader's block, which begins below `start`, or a file and a
+    /// line. (What rustdoc and rustc themselves call a line of a block counts what they wrapped
+    /// around it.)
+    pub(super) fn place(&self, start: &Location<'_>) -> String {
+        match &self.at {
+            Some((file, line)) if file == start.file() && *line > start.line() => {
+                format!("line {}", line - start.line())
+            }
+            Some((file, line)) => format!("{file}:{line}"),
+            None => "an unknown line".into(),
+        }
+    }
+}
+
+thread_local! {
+    static SILENT: Cell<bool> = const { Cell::new(false) };
+    static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
+}
+
+/// Runs `code`. If it panics, nothing is printed and the panic is returned.
+///
+/// The hook that keeps a panic silent runs in the thread that panics, so other threads keep the hook
+/// they had.
+pub(super) fn attempt<R>(code: impl FnOnce() -> R) -> Result<R, Panic> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = take_hook();
+        set_hook(Box::new(move |info| {
+            if !SILENT.get() {
+                return usual(info);
+            }
+            let message = info.payload_as_str().unwrap_or("no message").to_owned();
+            let at = info.location().map(|at| (at.file().to_owned(), at.line()));
+            LAST.set(Some(Panic { message, at }));
+        }));
+    });
+    let before = SILENT.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(code));
+    SILENT.set(before);
+    let unseen = || Panic { message: "no message".into(), at: None };
+    result.map_err(|_| LAST.take().unwrap_or_else(unseen))
+}

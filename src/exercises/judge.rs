@@ -1,0 +1,132 @@
+//! Compares an answer with the right one and with the usual mistakes. Page: `book/src/exercises.md`.
+
+use std::fmt::Display;
+
+use ndarray::{ArrayD, Dimension, IxDyn};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::Tensor;
+
+/// How far an answer may be off, where the largest number is 1: far more than `f64` loses in any
+/// sound way of computing it, and far less than any mistake.
+const TOLERANCE: f64 = 1e-5;
+
+/// What goes wrong, as it follows "your dγ", and what that gives.
+pub(super) type Mistake<C> = (&'static str, fn(&C) -> Tensor);
+
+/// One thing that an answer returns, for inputs of type `C`.
+pub(super) struct Output<C: 'static> {
+    /// What the reader calls it.
+    pub(super) name: &'static str,
+    /// What it must be.
+    pub(super) right: fn(&C) -> Tensor,
+    /// What usually goes wrong. Of two that fit, the first is named.
+    pub(super) mistakes: &'static [Mistake<C>],
+}
+
+/// Runs the answer on every case and judges what it returns, one output after the other. An error is
+/// the diagnosis.
+///
+/// A mistake is recognised when it explains every case. At least two cases must have the same
+/// shapes, so that an answer which ignores its input gives itself away.
+pub(super) fn judge<C: Display, const N: usize>(
+    cases: &[C],
+    outputs: [&Output<C>; N],
+    answer: impl Fn(&C) -> [Tensor; N],
+) -> Result<(), String> {
+    let answers: Vec<[Tensor; N]> = cases.iter().map(answer).collect();
+    for (i, output) in outputs.iter().enumerate() {
+        let got: Vec<&Tensor> = answers.iter().map(|answer| &answer[i]).collect();
+        output.judge(cases, &got)?;
+    }
+    Ok(())
+}
+
+impl<C: Display> Output<C> {
+    fn judge(&self, cases: &[C], got: &[&Tensor]) -> Result<(), String> {
+        let right: Vec<Tensor> = cases.iter().map(self.right).collect();
+        let differences = cases.iter().zip(got).zip(&right);
+        let mut differences =
+            differences.filter_map(|((case, got), right)| difference(case, got, right));
+        let Some(difference) = differences.next() else { return Ok(()) };
+
+        let gives = |what: &dyn Fn(&C) -> Tensor| {
+            cases.iter().zip(got).all(|(case, got)| same_numbers(got, &what(case)))
+        };
+        let mistake = self.mistakes.iter().find(|(_, mistake)| gives(mistake));
+        let what = match mistake {
+            Some((what, _)) => what,
+            None if gives(&self.right) => "has the right numbers in the wrong shape",
+            None if ignores_the_input(got, &right) => "is the same for different inputs",
+            None => "is not right",
+        };
+        Err(format!("your {} {what}: {difference}", self.name))
+    }
+}
+
+/// Where an output is off most, or that it has another shape.
+fn difference(case: &impl Display, got: &Tensor, right: &Tensor) -> Option<String> {
+    if got.shape() != right.shape() {
+        return Some(format!("shape {}, expected {}", shape(got), shape(right)));
+    }
+    let size = size(right);
+    let errors = right
+        .value()
+        .indexed_iter()
+        .map(|(index, right)| {
+            let got = got.value()[&index];
+            // NaN and the infinities are as far off as can be.
+            let error = if got.is_finite() { (got - right).abs() / size } else { f64::INFINITY };
+            (error, index, got, *right)
+        })
+        .collect::<Vec<_>>();
+    let worst = errors.into_iter().max_by(|(a, ..), (b, ..)| a.total_cmp(b));
+    let (_, index, got, right) = worst.filter(|(error, ..)| *error > TOLERANCE)?;
+    let (mut yours, mut expected) = (format!("{got:.4}"), format!("{right:.4}"));
+    if yours == expected {
+        (yours, expected) = (got.to_string(), right.to_string());
+    }
+    Some(format!("for {case}, at {:?}: {yours}, expected {expected}", index.slice()))
+}
+
+/// Whether two tensors hold the same numbers, whatever axes of length 1 they have. NaN is a number
+/// here: a mistake that gives NaN is known by it.
+fn same_numbers(a: &Tensor, b: &Tensor) -> bool {
+    let lengths = |tensor: &Tensor| -> Vec<usize> {
+        tensor.shape().iter().copied().filter(|length| *length != 1).collect()
+    };
+    let size = size(b);
+    let close = |(a, b): (&f64, &f64)| {
+        a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= TOLERANCE * size
+    };
+    lengths(a) == lengths(b) && a.value().iter().zip(b.value().iter()).all(close)
+}
+
+/// The largest number, or 1.
+fn size(tensor: &Tensor) -> f64 {
+    tensor.value().iter().filter(|x| x.is_finite()).fold(1.0, |size, x| x.abs().max(size))
+}
+
+/// Whether the answers are equal wherever their shapes are, though they should not be.
+fn ignores_the_input(got: &[&Tensor], right: &[Tensor]) -> bool {
+    let of_one_shape = |i: usize| (0..i).filter(move |&j| right[i].shape() == right[j].shape());
+    let mut pairs = (0..got.len()).flat_map(|i| of_one_shape(i).map(move |j| (i, j)));
+    pairs.all(|(i, j)| got[i] == got[j]) // NaN is no answer, so it is not the same one
+}
+
+/// `(2, 1)`, `(5,)`: as the page writes a shape, with a comma where there is one axis.
+pub(super) fn shape(tensor: &Tensor) -> String {
+    match tensor.shape() {
+        [length] => format!("({length},)"),
+        shape => format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// Numbers from a normal distribution, the same in every run.
+pub(super) fn normal(shape: &[usize], mean: f64, sd: f64, seed: u64) -> Tensor {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut number = || -> f64 { StandardNormal.sample(&mut rng) };
+    Tensor::new(ArrayD::from_shape_simple_fn(IxDyn(shape), || mean + sd * number()))
+}
