@@ -32,6 +32,21 @@ impl Book {
         book
     }
 
+    /// The same with a crate beside it, called `small`, and a block that uses it.
+    pub fn with_crate() -> Self {
+        let book = Self::new();
+        let root = book.root.path();
+        fs::create_dir_all(root.join("src")).unwrap();
+        fs::write(root.join("src/lib.rs"), "pub fn double(x: i32) -> i32 {\n    2 * x\n}\n")
+            .unwrap();
+        fs::write(
+            root.join("Cargo.toml"),
+            "[package]\nname = \"small\"\nedition = \"2024\"\n\n[workspace]\n",
+        )
+        .unwrap();
+        book
+    }
+
     /// This workspace's own: not to be written to.
     pub fn own() -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().into();
@@ -61,7 +76,10 @@ impl Book {
             .arg(self.path(""))
             .env("TMPDIR", temporary)
             .stdin(Stdio::null());
-        command.env_remove("CARGO_TARGET_DIR");
+        // A small book's crate has a folder of its own.
+        if self.folder.starts_with(self.root.path()) {
+            command.env_remove("CARGO_TARGET_DIR");
+        }
         command
     }
 
@@ -88,8 +106,13 @@ pub struct Serving {
 
 impl Serving {
     pub fn start(book: &Book) -> Self {
+        Self::start_with(book, &[])
+    }
+
+    pub fn start_with(book: &Book, arguments: &[&str]) -> Self {
         let mut child = book
             .press(&["--port", "0", "--no-open"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
