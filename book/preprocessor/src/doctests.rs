@@ -7,6 +7,7 @@ use crate::{Problem, Problems, Source, page};
 use mdbook_preprocessor::book::Book;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -43,6 +44,9 @@ pub fn run(root: &Path, source: &Source, book: &Book) -> Result<(), Failed> {
     }
     let mut command = cargo(root);
     command.args(["test", "--doc", "--package", "evenkeel", "book::"]);
+    // Cargo keeps to itself what a block prints that passes, and so whether an exercise is solved.
+    let states = std::env::temp_dir().join(format!("evenkeel-exercises-{}", std::process::id()));
+    command.env("EVENKEEL_EXERCISES", &states);
     let broken = |error: io::Error| Failed::Cargo(format!("cannot be run: {error}"));
     let mut cargo = command
         .stdin(Stdio::null())
@@ -54,7 +58,17 @@ pub fn run(root: &Path, source: &Source, book: &Book) -> Result<(), Failed> {
     let output = cargo.stdout.take().map(echo).unwrap_or_default();
     let errors = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
     let status = cargo.wait().map_err(broken)?;
+    if let Ok(said) = fs::read_to_string(&states) {
+        drop(fs::remove_file(&states));
+        eprint!("{}", exercises(&said));
+    }
     verdict(status.success(), &expected, &output, &errors)
+}
+
+/// The state of each exercise, in the order of their names.
+fn exercises(said: &str) -> String {
+    let states: BTreeSet<&str> = said.lines().collect();
+    states.iter().map(|state| format!("exercise {state}\n")).collect()
 }
 
 /// Passes on to stderr what Cargo says, since stdout belongs to mdBook, and keeps it.
@@ -166,15 +180,22 @@ fn reason(lines: &[&str]) -> String {
             .take(4)
             .collect::<Vec<_>>()
             .join(", "),
+        // An exercise says what is wrong and nothing else.
         None => lines
             .iter()
             .find(|line| line.starts_with("error"))
+            .or_else(|| lines[after_stderr(lines)..].iter().find(|line| !line.trim().is_empty()))
             .or_else(|| lines.iter().find(|line| !line.trim().is_empty()))
             .unwrap_or(&"")
             .trim()
             .to_owned(),
     };
     if text.is_empty() { "its output stands above".into() } else { text }
+}
+
+/// Where what a block wrote to stderr begins.
+fn after_stderr(lines: &[&str]) -> usize {
+    lines.iter().position(|line| *line == "stderr:").map_or(lines.len(), |at| at + 1)
 }
 
 /// A Cargo command in the workspace at `root`, as if typed there: `cargo run` sets variables for the
@@ -235,6 +256,37 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
         assert_eq!(
             said(false, &[("book/src/layer_norm.md", 16)], PANIC, ""),
             "book/src/layer_norm.md:16: this block failed: assertion `left == right` failed, left: 1, right: 2"
+        );
+    }
+
+    #[test]
+    fn a_wrong_exercise_shows_its_diagnosis() {
+        let output = "
+---- src/../book/src/layer_norm.md - book::layer_norm (line 571) stdout ----
+Test executable failed (exit status: 101).
+
+stdout:
+what the reader printed
+
+stderr:
+your dγ sums over the features: shape (2, 1), expected (5,)
+
+
+
+failures:
+    src/../book/src/layer_norm.md - book::layer_norm (line 571)
+";
+        assert_eq!(
+            said(false, &[("book/src/layer_norm.md", 571)], output, ""),
+            "book/src/layer_norm.md:571: this block failed: your dγ sums over the features: shape (2, 1), expected (5,)"
+        );
+    }
+
+    #[test]
+    fn the_states_of_the_exercises_are_listed_by_name() {
+        assert_eq!(
+            exercises("b: solved\na: not solved yet: todo!() at line 2\n"),
+            "exercise a: not solved yet: todo!() at line 2\nexercise b: solved\n"
         );
     }
 

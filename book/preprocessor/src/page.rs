@@ -9,6 +9,9 @@ use std::path::Path;
 /// What a *use* block may say besides `rust`.
 const USE_ATTRIBUTES: [&str; 3] = ["editable", "should_panic", "standalone_crate"];
 
+/// The attribute that makes a block an exercise, before its name.
+const EXERCISE: &str = "exercise-";
+
 const LONE_DOLLAR: &str = "$ that opens or closes no formula: expected $…$ with no space next to the dollars, or $$…$$ \
     with no line that starts like a list, a heading or a quote (+ - = # >), or \\$ for a dollar";
 
@@ -26,6 +29,8 @@ struct Fence {
 /// * every code block is fenced and says its language;
 /// * Rust blocks are of two kinds: *use* (`rust`, with `editable`, `standalone_crate` or `should_panic`), which runs
 ///   and asserts, and *source* (`rust,ignore`), which holds one include by anchor and nothing else;
+/// * an exercise (`rust,editable,standalone_crate,exercise-NAME`) is a *use* block that two hidden lines, its first and
+///   its last, hand to the exercise of that name in place of an assert;
 /// * `{{#include}}` names a file, and an anchor if any, that exist; no other helper but `{{#title}}`;
 /// * every formula parses, and no dollar stands alone.
 pub fn transform(text: &str, label: &str, dir: &Path, problems: &mut Vec<Problem>) -> String {
@@ -227,10 +232,10 @@ impl Fence {
                 format!("rust,ignore shows source: expected nothing but one {{{{#include file:anchor}}}} in it, got ```{info} with {}", includes::one_line(&self.body))
             });
         }
-        if let Some(word) = attributes.iter().find(|word| !USE_ATTRIBUTES.contains(&word.as_str()))
-        {
+        let known = |word: &str| USE_ATTRIBUTES.contains(&word) || exercise(word).is_some();
+        if let Some(word) = attributes.iter().find(|word| !known(word)) {
             return Some(format!(
-                "rust fence: expected {} or ignore, got {word}",
+                "rust fence: expected {}, {EXERCISE}name_of_it or ignore, got {word}",
                 USE_ATTRIBUTES.join(", ")
             ));
         }
@@ -240,9 +245,40 @@ impl Fence {
                 includes::one_line(helper.text)
             ));
         }
+        if let Some(name) = attributes.iter().find_map(|word| exercise(word)) {
+            return self.exercise_problem(name, attributes);
+        }
         (!attributes.iter().any(|word| word == "should_panic") && !asserts(&self.body))
             .then(|| "rust block proves nothing: expected an assert (hidden lines count) or should_panic, got neither".into())
     }
+
+    /// An exercise stands alone, so that a reader's slip does not un-merge the tests of all other blocks. Its first and
+    /// last lines are fixed: what a check says of a line counts from the first, and what a reader prints comes before it.
+    fn exercise_problem(&self, name: &str, attributes: &[String]) -> Option<String> {
+        let wanted = ["editable", "standalone_crate", &format!("{EXERCISE}{name}")];
+        if attributes != wanted {
+            return Some(format!(
+                "exercise: expected ```rust,{}, got ```rust,{}",
+                wanted.join(","),
+                attributes.join(",")
+            ));
+        }
+        let first = format!("# let exercise = evenkeel::exercises::{name}();");
+        let last = "# exercise.check(";
+        let mut lines = self.body.lines();
+        let fits = lines.next() == Some(&first)
+            && lines.next_back().is_some_and(|line| line.starts_with(last));
+        (!fits).then(|| {
+            format!("exercise: expected `{first}` as the first line and `{last}…);` as the last, got {}", includes::one_line(&self.body))
+        })
+    }
+}
+
+/// The name in `exercise-name`: that of a function.
+fn exercise(attribute: &str) -> Option<&str> {
+    let name = attribute.strip_prefix(EXERCISE)?;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    (!name.is_empty() && name.chars().all(plain)).then_some(name)
 }
 
 /// Whether a block calls an assertion: a word that starts with `assert`, outside a comment, as a macro or a function.
@@ -391,6 +427,41 @@ mod tests {
             "```rust\nassert!(true);\n{{#include a.rs:a}}\n```\n",
             "book/src/page.md:1: rust block that runs",
         );
+    }
+
+    #[test]
+    fn an_exercise_hands_the_block_to_its_check() {
+        let exercise =
+            |attributes: &str, body: &str| format!("```rust,{attributes}\n{body}\n```\n");
+        let fence = "editable,standalone_crate,exercise-mean_2";
+        let body = "# let exercise = evenkeel::exercises::mean_2();\nfn mean() {\n    todo!()\n}\n# exercise.check(mean);";
+        passes(&exercise(fence, body));
+        for body in [
+            "fn mean() {}",
+            "fn mean() { assert!(true); }\n# exercise.check(mean);",
+            "# let exercise = evenkeel::exercises::mean();\nfn mean() {}\n# exercise.check(mean);",
+            "# let exercise = evenkeel::exercises::mean_2();\nfn mean() {}",
+            "# let exercise = evenkeel::exercises::mean_2();\n# exercise.check(mean);\nfn mean() {}",
+        ] {
+            refused(
+                &exercise(fence, body),
+                "book/src/page.md:1: exercise: expected `# let exercise = evenkeel::exercises::mean_2();` as the first line",
+            );
+        }
+        for attributes in
+            ["exercise-mean_2", "editable,exercise-mean_2", "should_panic,exercise-mean_2"]
+        {
+            refused(
+                &exercise(attributes, body),
+                "book/src/page.md:1: exercise: expected ```rust,editable,standalone_crate,exercise-mean_2, got ```rust,",
+            );
+        }
+        for name in ["exercise", "exercise-", "exercise-Mean", "exercise-a-b"] {
+            let attributes = format!("editable,standalone_crate,{name}");
+            refused(&exercise(&attributes, body), "book/src/page.md:1: rust fence: expected");
+        }
+        assert_eq!(use_blocks(&exercise(fence, body)), [1]);
+        assert!(ignore_rust(&exercise(fence, body)).contains("exercise-mean_2,ignore\n"));
     }
 
     #[test]
