@@ -1,0 +1,16 @@
+//! [`BatchNorm`] on matrices and on images: how long it takes. Page: `book/src/speed.md`.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use evenkeel::{BatchNorm, Float};
+
+const SHAPES: [&[usize]; 3] = [&[256, 128], &[4096, 512], &[32, 64, 28, 28]];
+
+fn of<T: Float>(criterion: &mut Criterion) {
+    evenkeel_benches::layer::<T, _>(criterion, "BatchNorm", &SHAPES, |shape, trained| {
+        let mut layer = BatchNorm::new(shape[1]).with_affine(trained);
+        move |x| layer.forward_train(x)
+    });
+}
+
+criterion_group!(benches, of::<f32>, of::<f64>);
+criterion_main!(benches);

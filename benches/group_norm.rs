@@ -1,0 +1,15 @@
+//! [`GroupNorm`] on images: how long it takes. Page: `book/src/speed.md`.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use evenkeel::{Float, GroupNorm};
+
+fn of<T: Float>(criterion: &mut Criterion) {
+    let shapes: [&[usize]; 1] = [&[32, 64, 28, 28]];
+    evenkeel_benches::layer::<T, _>(criterion, "GroupNorm", &shapes, |shape, trained| {
+        let layer = GroupNorm::new(32, shape[1]).with_affine(trained);
+        move |x| layer.forward(x)
+    });
+}
+
+criterion_group!(benches, of::<f32>, of::<f64>);
+criterion_main!(benches);
