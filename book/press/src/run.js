@@ -333,7 +333,7 @@
 
             this.box = element("div", "run");
             pre.replaceWith(this.box);
-            pre.className = "run-editor";
+            pre.className = "run-editor hljs";
             pre.replaceChildren(this.numbers, code, this.area);
             const hidden = [before, after].map((text, i) => {
                 const lines = element("code", `run-hidden hljs ${i ? "after" : "before"}`);
@@ -558,6 +558,8 @@
             const [first, ...rest] = message.split("\n");
             if (kind === "stopped") {
                 this.say("", `stopped after ${time}`);
+            } else if (kind === "panic" && this.exercise) {
+                this.say("bad", `wrong (${time})`);
             } else if (kind !== "ok") {
                 this.output.text("err", rest.join("\n"));
                 this.say("bad", kind === "press" || kind === "crate" ? first : `${first} (${time})`);

@@ -134,40 +134,6 @@ fn run(press: &Serving, code: &str) -> Told {
     Running::start(press, &json!({ "code": code })).told()
 }
 
-/// What a run may leave behind: processes, and files in the press's temporary folder.
-fn left(book: &Book) -> Vec<String> {
-    let folder = fs::canonicalize(book.root.path().join("tmp")).unwrap();
-    let mut found: Vec<String> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path().display().to_string())
-        .collect();
-    for process in fs::read_dir("/proc").unwrap().flatten() {
-        for link in ["cwd", "exe"] {
-            let inside = fs::read_link(process.path().join(link));
-            found.extend(
-                inside.ok().filter(|at| at.starts_with(&folder)).map(|at| {
-                    format!("process {}: {}", process.file_name().display(), at.display())
-                }),
-            );
-        }
-    }
-    found
-}
-
-/// Waits until nothing is left.
-#[track_caller]
-fn expect_nothing_left(book: &Book) {
-    let end = Instant::now() + Duration::from_secs(3);
-    loop {
-        let left = left(book);
-        if left.is_empty() {
-            return;
-        }
-        assert!(Instant::now() < end, "{left:#?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[track_caller]
 fn expect_well(press: &Serving) {
     let told = run(press, "println!(\"{}\", small::double(21));");
@@ -188,7 +154,7 @@ fn a_block_runs_against_the_crate() {
     assert_eq!(told.states, ["compiling", "running"]);
     assert_eq!((told.out.as_str(), told.err.as_str()), ("no newline", "Error: 3\n"));
     assert_eq!((told.end.as_str(), told.message.as_str()), ("exit", "ended with exit code 1"));
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
 }
 
 #[test]
@@ -214,7 +180,7 @@ fn what_does_not_compile_is_told_in_the_lines_the_reader_sees() {
     for words in ["block.rs", "aborting", "For more information"] {
         assert!(!told.compiler.contains(words), "{words}: {}", told.compiler);
     }
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
 
     // Unused code is no mistake here, and a warning does not keep a block from running.
     let told = run(&press, "let unused = 1;\nfn Big() {}\nBig();");
@@ -244,7 +210,7 @@ fn a_panic_is_told_with_its_line() {
     );
     assert_eq!((told.end.as_str(), told.out.as_str()), ("ok", "true\n"));
     assert!(told.err.contains("panicked at line 1, column 36:\nin a thread\n"), "{told:#?}");
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
 }
 
 #[test]
@@ -263,7 +229,7 @@ fn an_endless_loop_is_stopped() {
         assert_eq!((told.end.as_str(), told.out.as_str()), ("time", "before\n"), "{told:#?}");
         assert_eq!(told.message, "stopped after 1 s: `cargo book --run-seconds 6` allows more");
         assert!(started.elapsed() < Duration::from_secs(5));
-        expect_nothing_left(&book);
+        book.expect_nothing_left();
     }
     expect_well(&press);
 }
@@ -293,7 +259,7 @@ fn endless_output_is_cut_and_leaves_no_memory() {
         );
         let length = told.out.len() + told.err.len();
         assert!((400 << 10..=512 << 10).contains(&length), "{length}");
-        expect_nothing_left(&book);
+        book.expect_nothing_left();
     }
     expect_well(&press);
     let after = memory(&press);
@@ -316,7 +282,7 @@ fn memory_is_limited() {
         "fn deeper(n: u64) -> u64 { if n == u64::MAX { 0 } else { deeper(n + 1) + n } }\nprintln!(\"{}\", deeper(std::hint::black_box(0)));",
     );
     assert_eq!((told.end.as_str(), told.message.as_str()), ("stack", "its stack overflowed"));
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
     expect_well(&press);
 }
 
@@ -331,7 +297,7 @@ fn a_block_starts_threads_but_no_process() {
         let told = run(&press, code);
         assert_eq!(told.end, "process", "{told:#?}");
         assert_eq!(told.message, "ended: it tried to start another process, which a run may not");
-        expect_nothing_left(&book);
+        book.expect_nothing_left();
     }
     let told = run(
         &press,
@@ -344,7 +310,7 @@ fn a_block_starts_threads_but_no_process() {
         "for _ in 0..100_000 { std::thread::spawn(|| loop { std::thread::park(); }); }",
     );
     assert!(["panic", "memory", "signal"].contains(&told.end.as_str()), "{told:#?}");
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
     expect_well(&press);
 }
 
@@ -358,7 +324,7 @@ fn too_much_code_is_refused_in_one_line() {
     assert_eq!(refused((100 << 10) + 1).0, 413);
     let told = run(&press, &"// long\n".repeat(100 << 7));
     assert_eq!(told.end, "ok", "{told:#?}");
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
 }
 
 #[test]
@@ -377,7 +343,7 @@ fn a_block_may_end_the_process_as_it_likes() {
             ("x\n", end, message)
         );
     }
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
 }
 
 #[test]
@@ -400,7 +366,7 @@ fn files_go_away_with_the_run_and_have_a_limit() {
         ("ok", "words\nNone\nOk(\"\")\n"),
         "{told:#?}"
     );
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
 
     let told = run(
         &press,
@@ -410,7 +376,7 @@ fn files_go_away_with_the_run_and_have_a_limit() {
         (told.end.as_str(), told.message.as_str()),
         ("file", "ended: it wrote a file of more than 64 MiB")
     );
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
 }
 
 #[test]
@@ -429,7 +395,7 @@ fn bytes_that_are_no_text_are_shown_as_such() {
     assert!(why.starts_with("body: expected JSON, got something else: "), "{why}");
     ask.body = b"{}".into();
     assert_eq!(ask.refused(&press), (400, "body: expected text in \"code\", got null".into()));
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
 }
 
 #[test]
@@ -457,7 +423,7 @@ fn ten_at_once_wait_for_their_turn() {
         times.push((numbers[1], numbers[2]));
     }
     assert!(times.windows(2).all(|pair| pair[0].1 <= pair[1].0), "two at once: {times:?}");
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
 }
 
 #[test]
@@ -471,7 +437,7 @@ fn too_many_at_once_are_refused() {
         (503, "Run: expected at most 32 to wait, got one more: try again later".into())
     );
     drop(runs);
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
     expect_well(&press);
 }
 
@@ -486,17 +452,17 @@ fn a_run_ends_with_its_page() {
     // One that waits goes away as well, and does not hold up the one behind it.
     let waiting = Running::start(&press, &json!({ "code": SLEEP }));
     running.until("out", "begun");
-    assert!(left(&book).iter().any(|what| what.starts_with("process")), "{:?}", left(&book));
+    assert!(book.left().iter().any(|what| what.starts_with("process")), "{:?}", book.left());
     drop(running);
     drop(waiting);
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
     expect_well(&press);
 
     // While it compiles, too.
     let mut running = Running::start(&press, &json!({ "code": SLEEP }));
     running.until("state", "compiling");
     drop(running);
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
 }
 
 fn signal(press: &mut Serving, name: &str) {
@@ -518,7 +484,7 @@ fn an_interrupt_of_the_press_ends_the_run() {
         let mut running = Running::start(&press, &json!({ "code": SLEEP }));
         running.until(until, if until == "out" { "begun" } else { "compiling" });
         signal(&mut press, name);
-        expect_nothing_left(&book);
+        book.expect_nothing_left();
     }
 }
 
@@ -531,8 +497,8 @@ fn a_press_that_is_killed_takes_its_run_along() {
     signal(&mut press, "-KILL");
     // Its folder stays, for nobody is left to remove it.
     let end = Instant::now() + Duration::from_secs(3);
-    while left(&book).iter().any(|what| what.starts_with("process")) {
-        assert!(Instant::now() < end, "{:?}", left(&book));
+    while book.left().iter().any(|what| what.starts_with("process")) {
+        assert!(Instant::now() < end, "{:?}", book.left());
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -586,7 +552,7 @@ fn only_its_own_pages_are_answered() {
     }
     // All that stands between a page and the code is what was left out above.
     assert!(!mark.exists());
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
     let told = run(&press, &code);
     assert!(told.end == "ok" && mark.exists(), "{told:#?}");
 
@@ -628,7 +594,7 @@ fn an_edit_of_the_crate_reaches_the_next_run() {
     expect_well(&press);
     fs::remove_dir_all(book.root.path().join("target")).unwrap();
     expect_well(&press);
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
 }
 
 #[test]
@@ -675,5 +641,5 @@ fn every_editable_block_of_the_book_runs() {
         }
     }
     assert!(count >= 20, "{count}");
-    expect_nothing_left(&book);
+    book.expect_nothing_left();
 }

@@ -166,6 +166,18 @@ async fn execute(
     tokio::pin!(end);
     while status.is_none() || stdout.is_some() || stderr.is_some() {
         tokio::select! {
+            // In this order: what was printed before a panic stands before it.
+            biased;
+            () = &mut end => {
+                let seconds = patience.as_secs();
+                return Err(Broken::Ended(End::of(
+                    "time",
+                    format!(
+                        "stopped after {seconds} s: `cargo book --run-seconds {}` allows more",
+                        seconds * 6
+                    ),
+                )));
+            }
             read = chunk(&mut stdout), if stdout.is_some() => {
                 let read = read?;
                 room = room.checked_sub(read.len()).ok_or_else(too_much)?;
@@ -186,13 +198,6 @@ async fn execute(
                 status = Some(ended?);
                 // Where a program can start others, they end with it, and the pipes close.
                 group.kill();
-            }
-            () = &mut end => {
-                let seconds = patience.as_secs();
-                return Err(Broken::Ended(End::of(
-                    "time",
-                    format!("stopped after {seconds} s: `cargo book --run-seconds {}` allows more", seconds * 6),
-                )));
             }
         }
     }

@@ -83,6 +83,38 @@ impl Book {
         command
     }
 
+    /// What a run may leave behind: processes, and files in the press's temporary folder.
+    pub fn left(&self) -> Vec<String> {
+        let folder = fs::canonicalize(self.root.path().join("tmp")).unwrap();
+        let mut found: Vec<String> = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path().display().to_string())
+            .collect();
+        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            for link in ["cwd", "exe"] {
+                let inside = fs::read_link(process.path().join(link));
+                found.extend(inside.ok().filter(|at| at.starts_with(&folder)).map(|at| {
+                    format!("process {}: {}", process.file_name().display(), at.display())
+                }));
+            }
+        }
+        found
+    }
+
+    /// Waits until nothing is left.
+    #[track_caller]
+    pub fn expect_nothing_left(&self) {
+        let end = Instant::now() + Duration::from_secs(3);
+        loop {
+            let left = self.left();
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "{left:#?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.press(arguments).output().unwrap()
     }
@@ -110,8 +142,10 @@ impl Serving {
     }
 
     pub fn start_with(book: &Book, arguments: &[&str]) -> Self {
+        let any_port = if arguments.contains(&"--port") { &[][..] } else { &["--port", "0"] };
         let mut child = book
-            .press(&["--port", "0", "--no-open"])
+            .press(&["--no-open"])
+            .args(any_port)
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -180,6 +180,22 @@ impl Browser {
         );
     }
 
+    /// Presses a key while another is held down.
+    #[track_caller]
+    pub fn chord(&self, held: char, key: char) {
+        let stroke = |kind: &str, key: char| json!({ "type": kind, "value": key.to_string() });
+        let strokes = [
+            stroke("keyDown", held),
+            stroke("keyDown", key),
+            stroke("keyUp", key),
+            stroke("keyUp", held),
+        ];
+        self.post(
+            "/actions",
+            &json!({ "actions": [{ "type": "key", "id": "keys", "actions": strokes }] }),
+        );
+    }
+
     /// Makes the page as large as a screen, which may be narrower than a window can be.
     #[track_caller]
     pub fn screen(&self, width: u32, height: u32) {
@@ -187,6 +203,24 @@ impl Browser {
             "Emulation.setDeviceMetricsOverride",
             &json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false }),
         );
+    }
+
+    /// Opens another tab beside this one, and says what it is called.
+    #[track_caller]
+    pub fn new_tab(&self) -> String {
+        let tab = self.post("/window/new", &json!({ "type": "tab" }));
+        tab["handle"].as_str().unwrap().to_owned()
+    }
+
+    /// Closes this tab. Another is to be switched to.
+    #[track_caller]
+    pub fn close_tab(&self) {
+        self.command("DELETE", "/window", &Value::Null).unwrap_or_else(|what| panic!("{what}"));
+    }
+
+    #[track_caller]
+    pub fn switch(&self, tab: &str) {
+        self.post("/window", &json!({ "handle": tab }));
     }
 
     /// A command of the browser's developer tools.
