@@ -21,5 +21,8 @@ mod tensor {}
 #[doc = include_str!("../book/src/conventions.md")]
 mod conventions {}
 
+#[doc = include_str!("../book/src/running_code.md")]
+mod running_code {}
+
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -20,6 +20,9 @@ const COMPILER_PATIENCE: Duration = Duration::from_secs(30);
 const MOST_OUTPUT: usize = 512 << 10;
 const MOST_MESSAGES: usize = 64 << 10;
 
+/// What the compiler makes of the block's file.
+const PROGRAM: &str = if cfg!(windows) { "program.exe" } else { "program" };
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct End {
@@ -92,11 +95,11 @@ async fn attempt(
     execute(&folder, lines, patience, teller).await
 }
 
-/// Compiles the block's file in the folder to `program`.
+/// Compiles the block's file in the folder to the program.
 async fn compile(line: &Line, folder: &TempDir, lines: Lines) -> Result<Diagnostics, Broken> {
     let mut rustc = command(Role::Compiler, &line.rustc);
     rustc
-        .args([FILE, "--crate-type=bin", "--error-format=json", "-o", "program"])
+        .args([FILE, "--crate-type=bin", "--error-format=json", "-o", PROGRAM])
         // As in a doctest: half-finished code is what a reader tries.
         .arg("-Aunused")
         // The crates' tables of lines take a fifth of the time to link, and a panic names its line without them.
@@ -153,7 +156,7 @@ async fn execute(
 ) -> Result<End, Broken> {
     let own = folder.path().join("files");
     std::fs::create_dir(&own)?;
-    let mut program = command(Role::Program, folder.path().join("program"));
+    let mut program = command(Role::Program, folder.path().join(PROGRAM));
     environment(&mut program, &own);
     program.current_dir(&own).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut group = Group::spawn(&mut program)?;

@@ -1,6 +1,6 @@
 //! Run: compiles a block of a page against the crate and executes it, on this machine, as the reader.
 //!
-//! It is not a sandbox; `book/src/running.md` says what is protected and what is not. Who may ask is decided in
+//! It is not a sandbox; `book/src/running_code.md` says what is protected and what is not. Who may ask is decided in
 //! [`answer`], what a run may take in [`limits`]. A run belongs to its request: when the page stops it, goes away or
 //! loses its connection, the answer's stream is dropped and with it the processes and the folder of the run.
 

@@ -3,6 +3,8 @@
 //! The protocol is JSON over HTTP, and the tests need a dozen of its commands. A client crate for all of it compiles
 //! sixty others and takes half as long as the press itself.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
