@@ -2,6 +2,10 @@
 // press serves have it, so a static page has no button that leads nowhere.
 "use strict";
 (() => {
+    // All pages in one, to be printed.
+    if (location.pathname.endsWith("/print.html")) {
+        return;
+    }
     const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content;
     const token = meta("run-token");
     const mostCode = Number(meta("run-most"));
@@ -310,8 +314,8 @@
             const exercise = [...code.classList].find((name) => name.startsWith("exercise-"));
             this.original = original;
             this.exercise = exercise?.slice("exercise-".length);
-            const page = location.pathname.split("/").pop().replace(/\.html$/, "") || "index";
-            this.key = EDIT + (exercise ?? `${page}#${hash(original.code)}`);
+            // An exercise keeps its edit when the book changes its stub; an edit of other code belongs to that code.
+            this.key = EDIT + (exercise ?? hash(original.code));
             this.running = null;
             this.build(pre, code, number);
         }
@@ -320,7 +324,8 @@
             const { before, after } = this.original;
             this.code = code;
             this.area = element("textarea");
-            this.area.setAttribute("aria-label", `Code of block ${number}`);
+            const name = this.exercise?.replaceAll("_", " ");
+            this.area.setAttribute("aria-label", name ? `Exercise: ${name}` : `Code of block ${number}`);
             for (const [name, value] of Object.entries({
                 spellcheck: "false", autocapitalize: "off", autocomplete: "off", autocorrect: "off", wrap: "off",
             })) {
@@ -415,6 +420,9 @@
         }
 
         key_down(event) {
+            if (event.key === "Escape") {
+                this.running?.abort("stop");
+            }
             if (event.isComposing || event.key !== "Enter" || event.shiftKey || event.altKey) {
                 return;
             }

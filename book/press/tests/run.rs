@@ -46,7 +46,8 @@ impl Ask {
 
     fn send(&self, press: &Serving) -> TcpStream {
         let mut stream = TcpStream::connect(("127.0.0.1", press.port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // The book's own crate may have to be compiled first.
+        stream.set_read_timeout(Some(12 * PATIENCE)).unwrap();
         // The older version, so that the answer comes as it is and not in chunks.
         let mut head = String::from("POST /-/run HTTP/1.0\r\n");
         for (name, value) in &self.headers {

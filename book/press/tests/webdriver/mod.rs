@@ -149,7 +149,13 @@ impl Browser {
     /// Waits until an expression in the page is true, through reloads.
     #[track_caller]
     pub fn wait_for(&self, expression: &str) {
-        let end = Instant::now() + PATIENCE;
+        self.wait_long_for(expression, PATIENCE);
+    }
+
+    /// The same for what may take longer.
+    #[track_caller]
+    pub fn wait_long_for(&self, expression: &str, patience: Duration) {
+        let end = Instant::now() + patience;
         let script = script(expression);
         loop {
             let answer = self.command("POST", "/execute/sync", &script);
