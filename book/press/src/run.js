@@ -314,6 +314,7 @@
             const exercise = [...code.classList].find((name) => name.startsWith("exercise-"));
             this.original = original;
             this.exercise = exercise?.slice("exercise-".length);
+            this.shouldPanic = code.classList.contains("should_panic");
             // An exercise keeps its edit when the book changes its stub; an edit of other code belongs to that code.
             this.key = EDIT + (exercise ?? hash(original.code));
             this.running = null;
@@ -566,6 +567,9 @@
             const [first, ...rest] = message.split("\n");
             if (kind === "stopped") {
                 this.say("", `stopped after ${time}`);
+            } else if (this.shouldPanic && (kind === "panic" || kind === "ok")) {
+                const well = kind === "panic";
+                this.say(well ? "good" : "bad", `${well ? "panicked, as it should" : "ran, and should have panicked"} (${time})`);
             } else if (kind === "panic" && this.exercise) {
                 this.say("bad", `wrong (${time})`);
             } else if (kind !== "ok") {

@@ -288,6 +288,20 @@ fn memory_is_limited() {
 }
 
 #[test]
+fn a_compiler_that_takes_too_much_is_ended() {
+    let book = Book::with_crate();
+    let press = Serving::start(&book);
+    let doubles = "macro_rules! m { ($($t:tt)*) => { m!($($t)* $($t)*); } }\nm!(a b);";
+    let told = run(&press, doubles);
+    assert_eq!(told.end, "memory", "{told:#?}");
+    assert_eq!(told.message, "the compiler asked for more memory than the 4 GiB that it may have");
+    let told = run(&press, "println!(\"{}\", include_str!(\"/dev/zero\").len());");
+    assert_eq!((told.end.as_str(), &told.lines[..]), ("compile", &[1][..]), "{told:#?}");
+    book.expect_nothing_left();
+    expect_well(&press);
+}
+
+#[test]
 fn a_block_starts_threads_but_no_process() {
     let book = Book::with_crate();
     let press = Serving::start(&book);

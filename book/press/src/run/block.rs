@@ -102,7 +102,8 @@ impl Diagnostics {
         for line in output.lines() {
             let Ok(Value::Object(message)) = serde_json::from_str(line) else {
                 // The compiler's own mishaps are plain text.
-                found.add(line);
+                found.text.push_str(line);
+                found.text.push('\n');
                 continue;
             };
             let text = |key: &str| message.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -361,7 +362,7 @@ help: try this
         assert_eq!((found.errors, &found.lines[..]), (3, &[2][..]));
         assert_eq!(
             found.text,
-            "warning: w\n\nerror: a\n\nerror: b\n\nerror: in a hidden line\n\nthread 'rustc' panicked\n"
+            "warning: w\n\nerror: a\n\nerror: b\n\nerror: in a hidden line\nthread 'rustc' panicked\n"
         );
     }
 

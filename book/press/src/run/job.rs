@@ -23,6 +23,9 @@ const MOST_MESSAGES: usize = 64 << 10;
 /// What the compiler makes of the block's file.
 const PROGRAM: &str = if cfg!(windows) { "program.exe" } else { "program" };
 
+/// How a Rust program begins what it says when an allocation fails.
+const OUT_OF_MEMORY: &str = "memory allocation of ";
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct End {
@@ -132,6 +135,12 @@ async fn compile(line: &Line, folder: &TempDir, lines: Lines) -> Result<Diagnost
     let said = String::from_utf8_lossy(&said);
     if said.starts_with(CANNOT_START) {
         return Err(Broken::Ended(End::of("press", said.trim())));
+    }
+    if !status.success() && said.lines().any(|line| line.starts_with(OUT_OF_MEMORY)) {
+        let memory = Role::Compiler.memory() >> 30;
+        let why =
+            format!("the compiler asked for more memory than the {memory} GiB that it may have");
+        return Err(Broken::Ended(End::of("memory", why)));
     }
     let mut found = Diagnostics::read(&said, lines);
     if !status.success() && found.errors == 0 {
@@ -291,7 +300,7 @@ impl Said {
     }
 
     fn note(&mut self, line: &str) {
-        self.out_of_memory |= line.starts_with("memory allocation of ");
+        self.out_of_memory |= line.starts_with(OUT_OF_MEMORY);
         self.stack_overflow |= line.contains("has overflowed its stack");
         if line.starts_with(CANNOT_START) {
             self.cannot_start = Some(line.trim().to_owned());
@@ -327,6 +336,7 @@ impl Said {
 }
 
 /// The signals that say which limit was met.
+#[cfg_attr(not(unix), allow(dead_code, reason = "there are no signals"))]
 enum Signal {
     Abort,
     System,

@@ -66,6 +66,10 @@ println!("begun");
 std::thread::sleep(std::time::Duration::from_secs(60));
 assert!(true);
 ```
+
+```rust,editable,should_panic
+assert_eq!(1, 2);
+```
 "##;
 
 const EXERCISES: &str = r#"# Exercises
@@ -318,6 +322,12 @@ fn errors_and_panics_lead_to_their_line() {
     block.click(".run-place");
     browser.keys("; // ");
     assert_eq!(block.code().lines().nth(1), Some("    println!(\"{}\", ; // [10, 20, 30][i]);"));
+
+    let block = Block::of(&reader, 5);
+    assert!(block.run().starts_with("panicked, as it should ("));
+    block.caret_behind("(1, ");
+    browser.keys("-1 + ");
+    assert!(block.run().starts_with("ran, and should have panicked ("));
     reader.expect_quiet();
 }
 
