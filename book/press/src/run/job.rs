@@ -107,6 +107,8 @@ async fn compile(line: &Line, folder: &TempDir, lines: Lines) -> Result<Diagnost
         .arg("-Aunused")
         // The crates' tables of lines take a fifth of the time to link, and a panic names its line without them.
         .arg("-Cstrip=debuginfo")
+        // Nor is the program worth the linker's care: it runs once.
+        .args(cfg!(target_os = "linux").then_some("-Clink-arg=-Wl,-O0"))
         .args(&line.arguments)
         .current_dir(folder)
         // The linker's own files.
