@@ -44,15 +44,15 @@ pub struct Browser {
 
 impl Browser {
     pub fn start() -> Self {
-        Self::start_with(json!({ "browser": "ALL", "performance": "ALL" }))
+        Self::start_with(&json!({ "browser": "ALL", "performance": "ALL" }))
     }
 
     /// One that a measurement does not slow down by keeping a record of it: it has no `console` and no `requests`.
     pub fn start_without_log() -> Self {
-        Self::start_with(json!({}))
+        Self::start_with(&json!({}))
     }
 
-    fn start_with(log: Value) -> Self {
+    fn start_with(log: &Value) -> Self {
         let chromium = on_path("chromium");
         let profile = tempfile::tempdir().unwrap();
         let mut driver = Command::new(on_path("chromedriver"))
