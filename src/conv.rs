@@ -6,6 +6,7 @@ use ndarray::IxDyn;
 use rand::Rng;
 
 use crate::autograd::{Value, record};
+use crate::recycle::Buffer;
 use crate::{Float, Tensor, init, shape};
 
 /// Slides a kernel over images and takes the weighted sum of what it covers.
@@ -169,7 +170,7 @@ impl Window {
         let features = channels * self.kernel[0] * self.kernel[1];
         let (pixels, patch) = (channels * height * width, rows * features);
 
-        let mut y = vec![T::zero(); batch * patch];
+        let mut y = Buffer::full(batch * patch, T::zero());
         for n in 0..batch {
             let (x, y) = (&x.as_slice()[n * pixels..], &mut y[n * patch..]);
             self.visit(image, places, |numbers, pixels| y[numbers].copy_from_slice(&x[pixels]));
@@ -179,7 +180,7 @@ impl Window {
         let shape = x.value.raw_dim();
         record(y, [x], move |dy, _| {
             let dy = dy.as_slice();
-            let mut dx = vec![T::zero(); batch * pixels];
+            let mut dx = Buffer::full(batch * pixels, T::zero());
             for n in 0..batch {
                 let (dx, dy) = (&mut dx[n * pixels..], &dy[n * patch..]);
                 self.visit(image, places, |numbers, pixels| {

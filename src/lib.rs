@@ -59,6 +59,7 @@ mod init;
 #[cfg(debug_assertions)]
 #[doc(hidden)]
 pub mod instances;
+mod lanes;
 mod linear;
 mod loss;
 mod moments;

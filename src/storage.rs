@@ -1,57 +1,59 @@
 //! [`Value`]: numbers with a shape, shared between handles. Page: `book/src/tensor.md`.
 
-use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use ndarray::{
-    Array, ArrayBase, ArrayD, ArrayViewD, ArrayViewMutD, Data, Dimension, IxDyn, OwnedRepr,
-};
+use ndarray::{Array, ArrayBase, ArrayViewD, ArrayViewMutD, Data, Dimension, IxDyn, OwnedRepr};
 
-use crate::Float;
-use crate::threads;
+use crate::recycle::Buffer;
+use crate::{Float, threads};
 
 /// The numbers of a tensor in row-major order, and its shape. A clone is a handle.
 #[derive(Clone)]
 pub(crate) struct Value<T: Float> {
-    numbers: Arc<Buffer<T>>,
+    numbers: Arc<Numbers<T>>,
     shape: IxDyn,
 }
 
-/// Memory that is given back for the next tensor.
-struct Buffer<T: Float>(Vec<T>);
-
-impl<T: Float> Drop for Buffer<T> {
-    fn drop(&mut self) {
-        T::pool().give(mem::take(&mut self.0));
-    }
+/// Numbers, or one number that stands everywhere and is not written down until somebody looks: the
+/// gradient of a sum, or what a running mean starts from.
+struct Numbers<T: Float> {
+    written: OnceLock<Buffer<T>>,
+    /// The same number everywhere.
+    same: Option<T>,
 }
 
 impl<T: Float> Value<T> {
     /// As many numbers as the shape holds.
-    pub(crate) fn new(shape: impl Into<IxDyn>, numbers: Vec<T>) -> Self {
-        let shape = shape.into();
+    pub(crate) fn new(shape: impl Into<IxDyn>, numbers: impl Into<Buffer<T>>) -> Self {
+        let (shape, numbers) = (shape.into(), numbers.into());
         assert_eq!(shape.size(), numbers.len(), "{shape:?} holds another number of values");
-        Self { numbers: Arc::new(Buffer(numbers)), shape }
+        Self { numbers: Arc::new(Numbers { written: numbers.into(), same: None }), shape }
     }
 
     /// The same number everywhere.
     pub(crate) fn full(shape: impl Into<IxDyn>, x: T) -> Self {
-        let shape = shape.into();
-        let mut numbers = T::pool().take(shape.size());
-        numbers.fill(x);
-        Self::new(shape, numbers)
+        let numbers = Numbers { written: OnceLock::new(), same: Some(x) };
+        Self { numbers: Arc::new(numbers), shape: shape.into() }
     }
 
     /// f of each number.
     pub(crate) fn map(&self, f: impl Fn(T) -> T + Copy + Sync + Send) -> Self {
-        let mut y = T::pool().take(self.len());
+        if let Some(x) = self.numbers.same {
+            return Self::full(self.raw_dim(), f(x));
+        }
+        let mut y = Buffer::new(self.len());
         threads::map(&mut y, self.as_slice(), f);
         Self::new(self.raw_dim(), y)
     }
 
     /// f of each pair of numbers; both values have the same shape.
     pub(crate) fn zip(&self, other: &Self, f: impl Fn(T, T) -> T + Copy + Sync + Send) -> Self {
-        let mut y = T::pool().take(self.len());
+        match (self.numbers.same, other.numbers.same) {
+            (Some(a), _) => return other.map(move |b| f(a, b)),
+            (_, Some(b)) => return self.map(move |a| f(a, b)),
+            _ => {}
+        }
+        let mut y = Buffer::new(self.len());
         threads::zip(&mut y, self.as_slice(), other.as_slice(), f);
         Self::new(self.raw_dim(), y)
     }
@@ -62,7 +64,9 @@ impl<T: Float> Value<T> {
             *self = self.zip(other, |a, b| a + b);
             return;
         }
-        self.as_mut_slice().iter_mut().zip(other.as_slice()).for_each(|(a, &b)| *a += b);
+        let piece = threads::piece(self.len(), self.len());
+        let pieces = self.as_mut_slice().chunks_mut(piece).zip(other.as_slice().chunks(piece));
+        threads::each(pieces, |(a, b)| a.iter_mut().zip(b).for_each(|(a, &b)| *a += b));
     }
 
     /// The same numbers in another shape.
@@ -80,11 +84,13 @@ impl<T: Float> Value<T> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.numbers.0.len()
+        self.shape.size()
     }
 
     pub(crate) fn as_slice(&self) -> &[T] {
-        &self.numbers.0
+        self.numbers.written.get_or_init(|| {
+            Buffer::full(self.len(), self.numbers.same.expect("one number where none are written"))
+        })
     }
 
     /// The numbers, to be changed: in place if nobody else holds them, else in a copy that is this
@@ -93,7 +99,10 @@ impl<T: Float> Value<T> {
         if Arc::get_mut(&mut self.numbers).is_none() {
             *self = self.map(|x| x);
         }
-        &mut Arc::get_mut(&mut self.numbers).expect("nobody else holds a new one").0
+        self.as_slice(); // from here on, they are written down
+        let numbers = Arc::get_mut(&mut self.numbers).expect("nobody else holds a new one");
+        numbers.same = None;
+        numbers.written.get_mut().expect("written down")
     }
 
     pub(crate) fn view(&self) -> ArrayViewD<'_, T> {
@@ -104,13 +113,6 @@ impl<T: Float> Value<T> {
         let shape = self.raw_dim();
         ArrayViewMutD::from_shape(shape, self.as_mut_slice()).expect("checked when made")
     }
-
-    /// A copy as an array of its own.
-    pub(crate) fn to_array(&self) -> ArrayD<T> {
-        let mut numbers = T::pool().take(self.len());
-        numbers.copy_from_slice(self.as_slice());
-        ArrayD::from_shape_vec(self.raw_dim(), numbers).expect("checked when made")
-    }
 }
 
 /// Takes over an array's memory if it is in standard layout, else copies it.
@@ -120,20 +122,15 @@ impl<T: Float, D: Dimension> From<Array<T, D>> for Value<T> {
             return Self::copy_of(&array);
         }
         let (shape, len) = (IxDyn(array.shape()), array.len());
-        match array.into_raw_vec_and_offset() {
-            (numbers, None | Some(0)) if numbers.len() == len => Self::new(shape, numbers),
-            (numbers, offset) => {
-                let start = offset.unwrap_or_default();
-                Self::new(shape, numbers[start..start + len].to_vec())
-            }
-        }
+        let (memory, start) = array.into_raw_vec_and_offset();
+        Self::new(shape, Buffer::part(memory, start.unwrap_or_default(), len))
     }
 }
 
 impl<T: Float> Value<T> {
     /// A copy of any array or view, of any memory layout.
     pub(crate) fn copy_of<S: Data<Elem = T>, D: Dimension>(array: &ArrayBase<S, D>) -> Self {
-        let mut numbers = T::pool().take(array.len());
+        let mut numbers = Buffer::new(array.len());
         let mut copy = ndarray::ArrayViewMut::from_shape(array.raw_dim(), &mut numbers)
             .expect("as many numbers");
         copy.assign(array);

@@ -10,6 +10,7 @@ use super::planes::Planes;
 use super::statistics::{RowStatistics, reciprocal_root, sums, sums_of_g, trusted};
 use super::{array, columns};
 use crate::autograd::record;
+use crate::recycle::Buffer;
 use crate::{Float, Tensor, threads, vectors};
 
 /// Mean and biased variance of one set; the mean is `origin + shift`.
@@ -23,6 +24,13 @@ pub(super) struct Statistics {
 impl Statistics {
     pub fn mean(&self) -> f64 {
         self.origin + self.shift
+    }
+
+    /// In the element type, with the origin at the mean, so that what it misses is no more than a rounding.
+    fn narrow<T: Float>(self, eps: f64) -> RowStatistics<T> {
+        let origin = T::of(self.mean());
+        let shift = T::of((self.origin - origin.wide()) + self.shift);
+        RowStatistics { origin, shift, rstd: T::of(reciprocal_root(self.var, eps)) }
     }
 }
 
@@ -88,7 +96,7 @@ fn sums_of_planes<S: Simd, T: Float>(
             let d = x.iter().map(|x| x.wide() - origin.wide());
             d.fold((0.0, 0.0), |(sum, squares), d| (sum + d, squares + d * d))
         } else {
-            sums(simd, x, origin)
+            sums::<_, _, true>(simd, x, origin)
         });
     }
     both
@@ -132,14 +140,7 @@ pub(super) fn normalize<T: Float>(
     of_x: bool,
     eps: f64,
 ) -> Tensor<T> {
-    let sets: Vec<RowStatistics<T>> = statistics
-        .iter()
-        .map(|s| RowStatistics {
-            origin: T::of(s.origin),
-            shift: T::of(s.shift),
-            rstd: T::of(reciprocal_root(s.var, eps)),
-        })
-        .collect();
+    let sets: Vec<RowStatistics<T>> = statistics.iter().map(|&set| set.narrow(eps)).collect();
     let y = forward(x.as_slice(), gamma.as_slice(), beta.as_slice(), &planes, &sets);
 
     let (x_kept, gamma_kept) = (x.detach(), gamma.detach());
@@ -160,8 +161,8 @@ fn forward<T: Float>(
     beta: &[T],
     planes: &Planes,
     sets: &[RowStatistics<T>],
-) -> Vec<T> {
-    let mut y = T::pool().take(x.len());
+) -> Buffer<T> {
+    let mut y = Buffer::new(x.len());
     if planes.are_columns() {
         columns::forward(x, gamma, beta, sets, &mut y);
         return y;
@@ -169,14 +170,17 @@ fn forward<T: Float>(
     let (piece, numbers) = planes.piece();
     let pieces = x.chunks(numbers).zip(y.chunks_mut(numbers)).enumerate();
     threads::each(pieces, |(number, (x, y))| {
-        let of_positions =
-            x.chunks_exact(planes.positions).zip(y.chunks_exact_mut(planes.positions));
-        for (plane, (x, y)) in of_positions.enumerate() {
-            let plane = number * piece + plane;
-            let (set, channel) = (sets[planes.set(plane)], planes.channel(plane));
-            let (gamma, beta) = (gamma[channel], beta[channel]);
-            y.iter_mut().zip(x).for_each(|(y, x)| *y = gamma * set.x_hat(*x) + beta);
-        }
+        dispatch!(vectors::level(), _simd => {
+            let of_positions =
+                x.chunks_exact(planes.positions).zip(y.chunks_exact_mut(planes.positions));
+            for (plane, (x, y)) in of_positions.enumerate() {
+                let plane = number * piece + plane;
+                let (set, channel) = (sets[planes.set(plane)], planes.channel(plane));
+                let scale = gamma[channel] * set.rstd;
+                let offset = beta[channel] - set.shift * scale;
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - set.origin) * scale + offset);
+            }
+        });
     });
     y
 }
@@ -189,7 +193,7 @@ fn backward<T: Float>(
     planes: &Planes,
     sets: &[RowStatistics<T>],
     of_x: bool,
-) -> (Vec<T>, Vec<T>, Vec<T>) {
+) -> (Buffer<T>, Vec<T>, Vec<T>) {
     let (piece, numbers) = planes.piece();
     let columns = planes.are_columns();
     let sums = if columns {
@@ -220,22 +224,24 @@ fn backward<T: Float>(
     }
     let means: Vec<(T, T)> = means.into_iter().map(|(a, b)| (T::of(a), T::of(b))).collect();
 
-    let mut dx = T::pool().take(x.len());
+    let mut dx = Buffer::new(x.len());
     if columns {
         columns::dx(dy, x, gamma, sets, &means, &mut dx);
     } else {
         let pieces = dy.chunks(numbers).zip(x.chunks(numbers)).zip(dx.chunks_mut(numbers));
         threads::each(pieces.enumerate(), |(number, ((dy, x), dx))| {
-            let slices = dy.chunks_exact(planes.positions).zip(x.chunks_exact(planes.positions));
-            let slices = slices.zip(dx.chunks_exact_mut(planes.positions));
-            for (plane, ((dy, x), dx)) in slices.enumerate() {
-                let plane = number * piece + plane;
-                let (set, gamma) = (planes.set(plane), gamma[planes.channel(plane)]);
-                let (row, (mean_g, mean_g_x_hat)) = (sets[set], means[set]);
-                for ((dx, &dy), &x) in dx.iter_mut().zip(dy).zip(x) {
-                    *dx = row.rstd * (gamma * dy - mean_g - row.x_hat(x) * mean_g_x_hat);
+            dispatch!(vectors::level(), _simd => {
+                let slices = dy.chunks_exact(planes.positions).zip(x.chunks_exact(planes.positions));
+                let slices = slices.zip(dx.chunks_exact_mut(planes.positions));
+                for (plane, ((dy, x), dx)) in slices.enumerate() {
+                    let plane = number * piece + plane;
+                    let (set, gamma) = (planes.set(plane), gamma[planes.channel(plane)]);
+                    let (row, (mean_g, mean_g_x_hat)) = (sets[set], means[set]);
+                    for ((dx, &dy), &x) in dx.iter_mut().zip(dy).zip(x) {
+                        *dx = row.rstd * (gamma * dy - mean_g - row.x_hat(x) * mean_g_x_hat);
+                    }
                 }
-            }
+            });
         });
     }
     let narrow = |sums: Vec<f64>| sums.into_iter().map(T::of).collect();

@@ -3,10 +3,13 @@
 //! One row holds one number of each channel. So every loop runs along a row, over per-channel arrays
 //! that stay near the processor, and what it sums up goes into an `f64` after a few rows.
 
-use fearless_simd::dispatch;
+use std::ops::Range;
 
-use super::kernel::{ROWS, add, flush};
+use fearless_simd::{Simd, SimdBase, dispatch};
+
 use super::statistics::RowStatistics;
+use super::sums::{ColumnSums, together};
+use crate::lanes::{Columns, add_to, each_column, load, store};
 use crate::{Float, threads, vectors};
 
 /// The statistics of all channels, one array for each number.
@@ -35,35 +38,34 @@ fn piece(numbers: usize, columns: usize) -> usize {
 pub(super) fn sums<T: Float>(x: &[T], origin: &[T]) -> Vec<(f64, f64)> {
     let columns = origin.len();
     let pieces = threads::each(x.chunks(piece(x.len(), columns)), |x| {
-        let mut sums = vec![0.0; columns];
-        let mut squares = vec![0.0; columns];
-        dispatch!(vectors::level(), _simd => {
-            let (mut a, mut b) = (vec![T::zero(); columns], vec![T::zero(); columns]);
-            for rows in x.chunks(ROWS * columns) {
-                for x in rows.chunks_exact(columns) {
-                    for (((a, b), &x), &origin) in a.iter_mut().zip(&mut b).zip(x).zip(origin) {
-                        let d = x - origin;
-                        *a += d;
-                        *b += d * d;
-                    }
-                }
-                flush(&mut a, &mut sums);
-                flush(&mut b, &mut squares);
+        let mut sums = ColumnSums::new([columns, columns]);
+        dispatch!(vectors::level(), simd => {
+            for x in x.chunks_exact(columns) {
+                let [a, b] = sums.next_row();
+                each_column(simd, columns, Deviations { x, origin, a, b });
             }
-        });
-        (sums, squares)
+            sums.in_f64()
+        })
     });
-    together(&pieces, columns)
+    let [a, b] = together(&pieces, [columns, columns]);
+    a.into_iter().zip(b).collect()
 }
 
-/// Adds up what the pieces found, in their order, a pair for each channel.
-fn together(pieces: &[(Vec<f64>, Vec<f64>)], columns: usize) -> Vec<(f64, f64)> {
-    let (mut a, mut b) = (vec![0.0; columns], vec![0.0; columns]);
-    for (a_part, b_part) in pieces {
-        add(&mut a, a_part);
-        add(&mut b, b_part);
+struct Deviations<'a, T> {
+    x: &'a [T],
+    origin: &'a [T],
+    a: &'a mut [T],
+    b: &'a mut [T],
+}
+
+impl<S: Simd, T: Float> Columns<S, T> for Deviations<'_, T> {
+    #[inline(always)]
+    fn run<V: SimdBase<S, Element = T>>(&mut self, simd: S, at: Range<usize>) {
+        let at = || at.clone();
+        let d = load::<_, V>(simd, &self.x[at()]) - load::<_, V>(simd, &self.origin[at()]);
+        add_to(d, simd, &mut self.a[at()]);
+        add_to(d * d, simd, &mut self.b[at()]);
     }
-    a.into_iter().zip(b).collect()
 }
 
 /// y = γ·x̂ + β.
@@ -77,19 +79,35 @@ pub(super) fn forward<T: Float>(
     let columns = gamma.len();
     let Channels { origin, shift, rstd } = &Channels::of(channels);
     let scale: Vec<T> = gamma.iter().zip(rstd).map(|(&gamma, &rstd)| gamma * rstd).collect();
+    let offset = beta.iter().zip(shift).zip(&scale);
+    let offset: Vec<T> = offset.map(|((&beta, &shift), &scale)| beta - shift * scale).collect();
     let numbers = piece(x.len(), columns.max(1)).max(1);
     threads::each(x.chunks(numbers).zip(y.chunks_mut(numbers)), |(x, y)| {
-        dispatch!(vectors::level(), _simd => {
+        dispatch!(vectors::level(), simd => {
             for (x, y) in x.chunks_exact(columns).zip(y.chunks_exact_mut(columns)) {
-                let channels = origin.iter().zip(shift).zip(&scale).zip(beta);
-                for ((y, &x), (((&origin, &shift), &scale), &beta)) in
-                    y.iter_mut().zip(x).zip(channels)
-                {
-                    *y = ((x - origin) - shift) * scale + beta;
-                }
+                let row = Forward { x, origin, scale: &scale, offset: &offset, y };
+                each_column(simd, columns, row);
             }
         });
     });
+}
+
+struct Forward<'a, T> {
+    x: &'a [T],
+    origin: &'a [T],
+    scale: &'a [T],
+    offset: &'a [T],
+    y: &'a mut [T],
+}
+
+impl<S: Simd, T: Float> Columns<S, T> for Forward<'_, T> {
+    #[inline(always)]
+    fn run<V: SimdBase<S, Element = T>>(&mut self, simd: S, at: Range<usize>) {
+        let at = || at.clone();
+        let d = load::<_, V>(simd, &self.x[at()]) - load::<_, V>(simd, &self.origin[at()]);
+        let scaled = d * load::<_, V>(simd, &self.scale[at()]);
+        store(scaled + load::<_, V>(simd, &self.offset[at()]), &mut self.y[at()]);
+    }
 }
 
 /// Σ dy and Σ dy·x̂ of each channel.
@@ -102,40 +120,39 @@ pub(super) fn sums_of_dy<T: Float>(
     let Channels { origin, shift, rstd } = &Channels::of(channels);
     let numbers = piece(x.len(), columns.max(1)).max(1);
     let pieces = threads::each(dy.chunks(numbers).zip(x.chunks(numbers)), |(dy, x)| {
-        let mut sums = vec![0.0; columns];
-        let mut sums_x_hat = vec![0.0; columns];
-        dispatch!(vectors::level(), _simd => {
-            let (mut a, mut b) = (vec![T::zero(); columns], vec![T::zero(); columns]);
-            for (dy, x) in dy.chunks(ROWS * columns).zip(x.chunks(ROWS * columns)) {
-                for (dy, x) in dy.chunks_exact(columns).zip(x.chunks_exact(columns)) {
-                    add_row(dy, x, origin, shift, rstd, &mut a, &mut b);
-                }
-                flush(&mut a, &mut sums);
-                flush(&mut b, &mut sums_x_hat);
+        let mut sums = ColumnSums::new([columns, columns]);
+        dispatch!(vectors::level(), simd => {
+            for (dy, x) in dy.chunks_exact(columns).zip(x.chunks_exact(columns)) {
+                let [a, b] = sums.next_row();
+                each_column(simd, columns, Upstream { dy, x, origin, rstd, a, b });
             }
-        });
-        (sums, sums_x_hat)
+            sums.in_f64()
+        })
     });
-    together(&pieces, columns)
+    let [sums_dy, sums_dy_x_hat] = together(&pieces, [columns, columns]);
+    let both = sums_dy.into_iter().zip(sums_dy_x_hat).zip(shift.iter().zip(rstd));
+    // x̂ = (x - origin)·rstd - shift·rstd
+    both.map(|((dy, dy_x_hat), (shift, rstd))| (dy, dy_x_hat - shift.wide() * rstd.wide() * dy))
+        .collect()
 }
 
-/// Adds dy and dy·x̂ of one row to `a` and `b`.
-#[inline(always)]
-fn add_row<T: Float>(
-    dy: &[T],
-    x: &[T],
-    origin: &[T],
-    shift: &[T],
-    rstd: &[T],
-    a: &mut [T],
-    b: &mut [T],
-) {
-    let columns = x.len();
-    let [dy, origin, shift, rstd] = [dy, origin, shift, rstd].map(|s| &s[..columns]);
-    let (a, b) = (&mut a[..columns], &mut b[..columns]);
-    for j in 0..columns {
-        a[j] += dy[j];
-        b[j] += dy[j] * (((x[j] - origin[j]) - shift[j]) * rstd[j]);
+struct Upstream<'a, T> {
+    dy: &'a [T],
+    x: &'a [T],
+    origin: &'a [T],
+    rstd: &'a [T],
+    a: &'a mut [T],
+    b: &'a mut [T],
+}
+
+impl<S: Simd, T: Float> Columns<S, T> for Upstream<'_, T> {
+    #[inline(always)]
+    fn run<V: SimdBase<S, Element = T>>(&mut self, simd: S, at: Range<usize>) {
+        let at = || at.clone();
+        let dy = load::<_, V>(simd, &self.dy[at()]);
+        let d = load::<_, V>(simd, &self.x[at()]) - load::<_, V>(simd, &self.origin[at()]);
+        add_to(dy, simd, &mut self.a[at()]);
+        add_to(dy * (d * load::<_, V>(simd, &self.rstd[at()])), simd, &mut self.b[at()]);
     }
 }
 
@@ -150,22 +167,44 @@ pub(super) fn dx<T: Float>(
 ) {
     let columns = gamma.len();
     let Channels { origin, shift, rstd } = &Channels::of(channels);
-    let (mean_g, mean_g_x_hat): (Vec<T>, Vec<T>) = means.iter().copied().unzip();
+    // dx = rstd·(γ·dy - mean_g - x̂·mean_g_x̂), with what belongs to a channel taken together.
+    let slope = means.iter().zip(rstd).map(|(&(_, mean_g_x_hat), &rstd)| rstd * mean_g_x_hat);
+    let slope: Vec<T> = slope.collect();
+    let base = means.iter().zip(shift).zip(&slope);
+    let base: Vec<T> =
+        base.map(|((&(mean_g, _), &shift), &slope)| mean_g - shift * slope).collect();
     let numbers = piece(x.len(), columns.max(1)).max(1);
     let pieces = dy.chunks(numbers).zip(x.chunks(numbers)).zip(dx.chunks_mut(numbers));
     threads::each(pieces, |((dy, x), dx)| {
-        dispatch!(vectors::level(), _simd => {
+        dispatch!(vectors::level(), simd => {
             let rows = dy.chunks_exact(columns).zip(x.chunks_exact(columns));
             for ((dy, x), dx) in rows.zip(dx.chunks_exact_mut(columns)) {
-                // One length that the compiler knows of: nothing to check inside of the loop.
-                let ([dy, x], gamma, dx) = ([dy, x].map(|s| &s[..columns]), &gamma[..columns], &mut dx[..columns]);
-                let [origin, shift, rstd] = [origin, shift, rstd].map(|s| &s[..columns]);
-                let [mean_g, mean_g_x_hat] = [&mean_g, &mean_g_x_hat].map(|s| &s[..columns]);
-                for j in 0..columns {
-                    let x_hat = ((x[j] - origin[j]) - shift[j]) * rstd[j];
-                    dx[j] = rstd[j] * (gamma[j] * dy[j] - mean_g[j] - x_hat * mean_g_x_hat[j]);
-                }
+                let (slope, base) = (&slope[..], &base[..]);
+                each_column(simd, columns, Backward { dy, x, gamma, origin, rstd, slope, base, dx });
             }
         });
     });
+}
+
+struct Backward<'a, T> {
+    dy: &'a [T],
+    x: &'a [T],
+    gamma: &'a [T],
+    origin: &'a [T],
+    rstd: &'a [T],
+    slope: &'a [T],
+    base: &'a [T],
+    dx: &'a mut [T],
+}
+
+impl<S: Simd, T: Float> Columns<S, T> for Backward<'_, T> {
+    #[inline(always)]
+    fn run<V: SimdBase<S, Element = T>>(&mut self, simd: S, at: Range<usize>) {
+        let at = || at.clone();
+        let d = load::<_, V>(simd, &self.x[at()]) - load::<_, V>(simd, &self.origin[at()]);
+        let along = d * load::<_, V>(simd, &self.slope[at()]);
+        let g = load::<_, V>(simd, &self.gamma[at()]) * load::<_, V>(simd, &self.dy[at()]);
+        let rest = (g - load::<_, V>(simd, &self.base[at()])) - along;
+        store(rest * load::<_, V>(simd, &self.rstd[at()]), &mut self.dx[at()]);
+    }
 }

@@ -6,13 +6,15 @@
 //! `dispatch!` compiles what it calls for each kind of vector a processor may have, and picks the
 //! widest at run time. All of it must be inlined for that: hence the `#[inline(always)]`.
 
-use fearless_simd::{Simd, dispatch};
+use std::ops::Range;
+
+use fearless_simd::{Simd, SimdBase, dispatch};
 
 use super::statistics::{RowStatistics, statistics, sums_of_g};
+use super::sums::{ColumnSums, together};
+use crate::lanes::{Columns, add_to, each_column, load, store};
+use crate::recycle::Buffer;
 use crate::{Float, threads, vectors};
-
-/// Rows whose dγ and dβ are added up in the element type before they go into an `f64`.
-pub(super) const ROWS: usize = 16;
 
 /// y = γ·x̂ + β for each row of `x`; `beta` is empty for RMSNorm. `gamma.len()` is the length of a row.
 pub(crate) fn forward<T: Float, const CENTRED: bool>(
@@ -20,9 +22,9 @@ pub(crate) fn forward<T: Float, const CENTRED: bool>(
     gamma: &[T],
     beta: &[T],
     eps: f64,
-) -> (Vec<T>, Vec<RowStatistics<T>>) {
+) -> (Buffer<T>, Vec<RowStatistics<T>>) {
     let features = gamma.len();
-    let mut y = T::pool().take(x.len());
+    let mut y = Buffer::new(x.len());
     let mut rows = vec![RowStatistics::default(); x.len() / features.max(1)];
     let piece = threads::piece(rows.len(), x.len());
     let pieces = x.chunks((piece * features).max(1)).zip(y.chunks_mut((piece * features).max(1)));
@@ -69,34 +71,28 @@ pub(crate) fn backward<T: Float, const CENTRED: bool>(
     x: &[T],
     gamma: &[T],
     rows: &[RowStatistics<T>],
-) -> (Vec<T>, Vec<T>, Vec<T>) {
+) -> (Buffer<T>, Vec<T>, Vec<T>) {
     let features = gamma.len();
-    let mut dx = T::pool().take(x.len());
+    let mut dx = Buffer::new(x.len());
     let piece = threads::piece(rows.len(), x.len());
     let numbers = (piece * features).max(1);
     let pieces = dy.chunks(numbers).zip(x.chunks(numbers)).zip(rows.chunks(piece));
+    // RMSNorm has no β.
+    let columns = [features, if CENTRED { features } else { 0 }];
     let parts = threads::each(pieces.zip(dx.chunks_mut(numbers)), |(((dy, x), rows), dx)| {
-        let mut dgamma = vec![0.0; features];
-        let mut dbeta = vec![0.0; if CENTRED { features } else { 0 }];
+        let mut sums = ColumnSums::new(columns);
         dispatch!(vectors::level(), simd => {
-            backward_rows::<_, _, CENTRED>(
-                simd, dy, x, gamma, rows, dx, &mut dgamma, &mut dbeta,
-            );
-        });
-        (dgamma, dbeta)
+            backward_rows::<_, _, CENTRED>(simd, dy, x, gamma, rows, dx, &mut sums);
+            sums.in_f64()
+        })
     });
-    let (mut dgamma, mut dbeta) = (vec![0.0; features], vec![0.0; features]);
-    for (dgamma_part, dbeta_part) in &parts {
-        add(&mut dgamma, dgamma_part);
-        add(&mut dbeta, dbeta_part);
-    }
+    let [dgamma, dbeta] = together(&parts, columns);
     let narrow = |sums: Vec<f64>| sums.into_iter().map(T::of).collect();
     (dx, narrow(dgamma), narrow(dbeta))
 }
 
 // ANCHOR: backward
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "the inputs and outputs of one formula")]
 fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
     simd: S,
     dy: &[T],
@@ -104,44 +100,47 @@ fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
     gamma: &[T],
     rows: &[RowStatistics<T>],
     dx: &mut [T],
-    dgamma: &mut [f64],
-    dbeta: &mut [f64],
+    sums: &mut ColumnSums<T>,
 ) {
     let features = gamma.len();
-    let n = features as f64;
-    let mut dgamma_of_rows = vec![T::zero(); features];
-    let mut dbeta_of_rows = vec![T::zero(); dbeta.len()];
+    let share = 1.0 / features as f64;
     let slices = dy.chunks_exact(features).zip(x.chunks_exact(features)).zip(rows);
-    for (number, (((dy, x), &row), dx)) in slices.zip(dx.chunks_exact_mut(features)).enumerate() {
+    for (((dy, x), &row), dx) in slices.zip(dx.chunks_exact_mut(features)) {
         // The means over the row of g = γ·dy, the gradient of x̂, and of g·x̂.
         let (sum_g, sum_g_x_hat) = sums_of_g(simd, dy, x, gamma, row);
-        let mean_g = if CENTRED { T::of(sum_g / n) } else { T::zero() };
-        let mean_g_x_hat = T::of(sum_g_x_hat / n);
-        for (((dx, &dy), &x), &gamma) in dx.iter_mut().zip(dy).zip(x).zip(gamma) {
-            *dx = row.rstd * (gamma * dy - mean_g - row.x_hat(x) * mean_g_x_hat);
-        }
-        for ((dgamma, &dy), &x) in dgamma_of_rows.iter_mut().zip(dy).zip(x) {
-            *dgamma += dy * row.x_hat(x);
-        }
-        dbeta_of_rows.iter_mut().zip(dy).for_each(|(dbeta, &dy)| *dbeta += dy);
-        if number % ROWS == ROWS - 1 || number == rows.len() - 1 {
-            flush(&mut dgamma_of_rows, dgamma);
-            flush(&mut dbeta_of_rows, dbeta);
+        let (mean_g, mean_g_x_hat) = (T::of(sum_g * share), T::of(sum_g_x_hat * share));
+        let [dgamma, dbeta] = sums.next_row();
+        let row = Row::<T, CENTRED> { dy, x, gamma, row, mean_g, mean_g_x_hat, dx, dgamma, dbeta };
+        each_column(simd, features, row);
+    }
+}
+
+/// The backward pass of one row: dx, and what the row adds to dγ and dβ.
+struct Row<'a, T, const CENTRED: bool> {
+    dy: &'a [T],
+    x: &'a [T],
+    gamma: &'a [T],
+    row: RowStatistics<T>,
+    mean_g: T,
+    mean_g_x_hat: T,
+    dx: &'a mut [T],
+    dgamma: &'a mut [T],
+    dbeta: &'a mut [T],
+}
+
+impl<S: Simd, T: Float, const CENTRED: bool> Columns<S, T> for Row<'_, T, CENTRED> {
+    #[inline(always)]
+    fn run<V: SimdBase<S, Element = T>>(&mut self, simd: S, at: Range<usize>) {
+        let at = || at.clone();
+        let (dy, x, gamma): (V, V, V) =
+            (load(simd, &self.dy[at()]), load(simd, &self.x[at()]), load(simd, &self.gamma[at()]));
+        let x_hat = self.row.x_hat(x);
+        let g = if CENTRED { gamma * dy - self.mean_g } else { gamma * dy };
+        store((g - x_hat * self.mean_g_x_hat) * self.row.rstd, &mut self.dx[at()]);
+        add_to(dy * x_hat, simd, &mut self.dgamma[at()]);
+        if CENTRED {
+            add_to(dy, simd, &mut self.dbeta[at()]);
         }
     }
 }
 // ANCHOR_END: backward
-
-/// Moves the sums over some rows into the sums over all of them.
-#[inline(always)]
-pub(super) fn flush<T: Float>(part: &mut [T], sums: &mut [f64]) {
-    for (sum, part) in sums.iter_mut().zip(part) {
-        *sum += part.wide();
-        *part = T::zero();
-    }
-}
-
-/// Adds the sums of one piece to those of the pieces before it.
-pub(super) fn add(sums: &mut [f64], part: &[f64]) {
-    sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-}

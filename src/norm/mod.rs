@@ -22,6 +22,7 @@ mod planes;
 mod rms_norm;
 mod running;
 mod statistics;
+mod sums;
 
 pub use batch_norm::BatchNorm;
 pub use group_norm::GroupNorm;
@@ -33,6 +34,7 @@ use ndarray::{Dimension, IntoDimension, IxDyn};
 
 use crate::Float;
 use crate::autograd::Value;
+use crate::recycle::Buffer;
 
 /// The lengths of the axes that a layer normalizes over.
 #[track_caller]
@@ -52,6 +54,6 @@ fn checked_eps(layer: &str, eps: f64) -> f64 {
 }
 
 /// What a kernel returned, in the shape it belongs to.
-fn array<T: Float>(shape: &[usize], values: Vec<T>) -> Value<T> {
+fn array<T: Float>(shape: &[usize], values: impl Into<Buffer<T>>) -> Value<T> {
     Value::new(IxDyn(shape), values)
 }

@@ -11,12 +11,12 @@
 //! * **Blocks.** Lanes are added up in `f64` after every block, so that the sum of ten million
 //!   numbers is as good as that of a thousand.
 
+use std::ops::{Mul, Sub};
+
 use fearless_simd::{Simd, SimdBase};
 
 use crate::Float;
-
-/// Numbers that the lanes take in before they are added up in `f64`.
-const BLOCK: usize = 1024;
+use crate::lanes::{BLOCK, load, padded, total};
 
 /// What the forward pass keeps of each row for the backward pass, not a copy of x̂:
 /// x̂ = ((x - origin) - shift)·rstd.
@@ -31,8 +31,12 @@ pub(crate) struct RowStatistics<T> {
 }
 
 impl<T: Float> RowStatistics<T> {
+    /// x̂ of one number, or of as many as there are lanes.
     #[inline(always)]
-    pub(super) fn x_hat(self, x: T) -> T {
+    pub(super) fn x_hat<X>(self, x: X) -> X
+    where
+        X: Sub<T, Output = X> + Mul<T, Output = X>,
+    {
         ((x - self.origin) - self.shift) * self.rstd
     }
 }
@@ -59,15 +63,15 @@ pub(super) fn statistics<S: Simd, T: Float, const CENTRED: bool>(
     if row.len() < 2 * lanes {
         return careful::<T, CENTRED>(row, eps);
     }
-    let n = row.len() as f64;
+    let share = 1.0 / row.len() as f64; // the same for all rows: one division, done outside of the loop
     let origin = if CENTRED {
-        row[..lanes].iter().copied().sum::<T>() / T::of(lanes as f64)
+        T::of(total(T::Lanes::<S>::from_slice(simd, &row[..lanes])) / lanes as f64)
     } else {
         T::zero()
     };
-    let (sum, squares) = sums(simd, row, origin);
-    let shift = if CENTRED { sum / n } else { 0.0 };
-    let mean_square = squares / n;
+    let (sum, squares) = sums::<_, _, CENTRED>(simd, row, origin);
+    let shift = if CENTRED { sum * share } else { 0.0 };
+    let mean_square = squares * share;
     let var = mean_square - shift * shift;
     if !trusted::<T>(var, mean_square) {
         return careful::<T, CENTRED>(row, eps);
@@ -84,50 +88,37 @@ pub(super) fn trusted<T: Float>(var: f64, mean_square: f64) -> bool {
     var > 0.5 * mean_square && mean_square > exact && mean_square < f64::INFINITY
 }
 
-/// Σ (x - origin) and Σ (x - origin)².
+/// Σ (x - origin) and Σ (x - origin)²; without `CENTRED`, the origin is 0 and the first sum too.
 #[inline(always)]
-pub(super) fn sums<S: Simd, T: Float>(simd: S, row: &[T], origin: T) -> (f64, f64) {
+pub(super) fn sums<S: Simd, T: Float, const CENTRED: bool>(
+    simd: S,
+    row: &[T],
+    origin: T,
+) -> (f64, f64) {
     let lanes = T::Lanes::<S>::LEN;
     let [zero, origin] = [T::zero(), origin].map(|x| T::Lanes::<S>::splat(simd, x));
+    let add = |(a, b): (_, _), x| {
+        let d = if CENTRED { x - origin } else { x };
+        (if CENTRED { a + d } else { a }, b + d * d)
+    };
     let (mut sum, mut squares) = (0.0, 0.0);
     for block in row.chunks(BLOCK) {
-        let [mut a, mut b, mut a2, mut b2] = [zero; 4];
+        // Two sets of lanes: an addition takes longer than loading the numbers for the next.
+        let [mut even, mut odd] = [(zero, zero); 2];
         let mut pairs = block.chunks_exact(2 * lanes);
         for pair in &mut pairs {
-            let d = T::Lanes::<S>::from_slice(simd, &pair[..lanes]) - origin;
-            let d2 = T::Lanes::<S>::from_slice(simd, &pair[lanes..]) - origin;
-            (a, b) = (a + d, b + d * d);
-            (a2, b2) = (a2 + d2, b2 + d2 * d2);
+            even = add(even, T::Lanes::<S>::from_slice(simd, &pair[..lanes]));
+            odd = add(odd, T::Lanes::<S>::from_slice(simd, &pair[lanes..]));
         }
         for rest in pairs.remainder().chunks(lanes) {
-            let d = padded(rest, origin) - origin;
-            (a, b) = (a + d, b + d * d);
+            even = add(even, padded(rest, origin));
         }
-        sum += total(a + a2);
-        squares += total(b + b2);
+        if CENTRED {
+            sum += total(even.0 + odd.0);
+        }
+        squares += total(even.1 + odd.1);
     }
     (sum, squares)
-}
-
-/// The numbers of a row that do not fill all lanes; the other lanes keep what `filler` holds.
-#[inline(always)]
-fn padded<S: Simd, V: SimdBase<S>>(rest: &[V::Element], filler: V) -> V {
-    let mut lanes = filler;
-    lanes.as_mut_slice()[..rest.len()].copy_from_slice(rest);
-    lanes
-}
-
-/// The sum of all lanes, in one order on every machine.
-#[inline(always)]
-fn total<S: Simd, V: SimdBase<S, Element: Float>>(lanes: V) -> f64 {
-    let mut wide = [0.0; 16];
-    wide.iter_mut().zip(lanes.as_slice()).for_each(|(wide, lane)| *wide = lane.wide());
-    for half in [8, 4, 2, 1] {
-        for lane in 0..half {
-            wide[lane] += wide[lane + half];
-        }
-    }
-    wide[0]
 }
 
 // ANCHOR: careful
@@ -159,27 +150,36 @@ pub(super) fn sums_of_g<S: Simd, T: Float>(
         let x_hat = |j: usize| row.x_hat(x[j]).wide();
         return (0..dy.len()).fold((0.0, 0.0), |(a, b), j| (a + g(j), b + g(j) * x_hat(j)));
     }
-    let [zero, origin, shift, rstd] =
-        [T::zero(), row.origin, row.shift, row.rstd].map(|x| T::Lanes::<S>::splat(simd, x));
+    let (x, gamma) = (&x[..dy.len()], &gamma[..dy.len()]);
+    let zero = T::Lanes::<S>::splat(simd, T::zero());
     let (mut sum, mut sum_x_hat) = (0.0, 0.0);
     for ((dy, x), gamma) in dy.chunks(BLOCK).zip(x.chunks(BLOCK)).zip(gamma.chunks(BLOCK)) {
-        let (mut a, mut b) = (zero, zero);
-        let mut add = |dy: T::Lanes<S>, x: T::Lanes<S>, gamma: T::Lanes<S>| {
-            let g = gamma * dy;
-            (a, b) = (a + g, b + g * (((x - origin) - shift) * rstd));
-        };
-        let load = |slice: &[T]| T::Lanes::<S>::from_slice(simd, slice);
-        let (dys, xs, gammas) =
-            (dy.chunks_exact(lanes), x.chunks_exact(lanes), gamma.chunks_exact(lanes));
-        let rest = (dys.remainder(), xs.remainder(), gammas.remainder());
-        for ((dy, x), gamma) in dys.zip(xs).zip(gammas) {
-            add(load(dy), load(x), load(gamma));
+        let mut sums = (zero, zero);
+        let whole = dy.len() - dy.len() % lanes;
+        for start in (0..whole).step_by(lanes) {
+            let at = start..start + lanes;
+            add(simd, &mut sums, &dy[at.clone()], &x[at.clone()], &gamma[at], row);
         }
-        if !rest.0.is_empty() {
-            add(padded(rest.0, zero), padded(rest.1, origin), padded(rest.2, zero));
+        if whole < dy.len() {
+            add(simd, &mut sums, &dy[whole..], &x[whole..], &gamma[whole..], row);
         }
-        sum += total(a);
-        sum_x_hat += total(b);
+        sum += total(sums.0);
+        sum_x_hat += total(sums.1);
     }
     (sum, sum_x_hat)
+}
+
+/// Adds g and g·x̂ of some neighbouring numbers of a row to the lanes they fall into.
+#[inline(always)]
+fn add<S: Simd, V: SimdBase<S, Element: Float>>(
+    simd: S,
+    sums: &mut (V, V),
+    dy: &[V::Element],
+    x: &[V::Element],
+    gamma: &[V::Element],
+    row: RowStatistics<V::Element>,
+) {
+    let (dy, x, gamma): (V, V, V) = (load(simd, dy), load(simd, x), load(simd, gamma));
+    let g = gamma * dy;
+    *sums = (sums.0 + g, sums.1 + g * row.x_hat(x));
 }

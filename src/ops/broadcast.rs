@@ -1,6 +1,6 @@
 //! Stretching an array to a larger shape. Page: `book/src/tensor.md`.
 
-use ndarray::Axis;
+use ndarray::{Axis, CowArray};
 
 use crate::autograd::{Value, record};
 use crate::{Float, Tensor, shape};
@@ -41,15 +41,14 @@ impl<T: Float> Tensor<T> {
 
 /// Sums `dy` down to `shape`, from which it was stretched.
 fn sum_to<T: Float>(dy: &Value<T>, shape: &[usize]) -> Value<T> {
-    let added = dy.shape().len() - shape.len();
-    let mut dx = dy.to_array();
-    for _ in 0..added {
-        dx = dx.sum_axis(Axis(0));
+    let mut dx = CowArray::from(dy.view());
+    for _ in 0..dy.shape().len() - shape.len() {
+        dx = dx.sum_axis(Axis(0)).into();
     }
     for (axis, &length) in shape.iter().enumerate() {
         if length == 1 && dx.shape()[axis] != 1 {
-            dx = dx.sum_axis(Axis(axis)).insert_axis(Axis(axis));
+            dx = dx.sum_axis(Axis(axis)).insert_axis(Axis(axis)).into();
         }
     }
-    dx.into()
+    dx.into_owned().into()
 }

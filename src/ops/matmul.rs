@@ -4,6 +4,7 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView3, ArrayViewMut3, IxDyn};
 
 use crate::autograd::{Value, record};
+use crate::recycle::Buffer;
 use crate::{Float, Tensor, shape};
 
 impl<T: Float> Tensor<T> {
@@ -72,7 +73,7 @@ fn product<T: Float>(
 /// The loop over the batch; `ndarray` multiplies the matrices.
 fn products<T: Float>(a: &ArrayView3<'_, T>, b: &ArrayView3<'_, T>, shape: &[usize]) -> Value<T> {
     let (batch, m, n) = (a.dim().0, a.dim().1, b.dim().2);
-    let mut numbers = T::pool().take(batch * m * n);
+    let mut numbers = Buffer::new(batch * m * n);
     let mut y = ArrayViewMut3::from_shape((batch, m, n), &mut numbers).expect("as many numbers");
     for ((a, b), mut y) in a.outer_iter().zip(b.outer_iter()).zip(y.outer_iter_mut()) {
         general_mat_mul(T::one(), &a, &b, T::zero(), &mut y); // 0: what is in y is not read

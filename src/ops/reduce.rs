@@ -1,9 +1,10 @@
 //! Sums and means, and where the largest number is. Page: `book/src/tensor.md`.
 
+use fearless_simd::dispatch;
 use ndarray::{Axis, arr0};
 
 use crate::autograd::{Value, record};
-use crate::{Float, Tensor, shape};
+use crate::{Float, Tensor, lanes, shape, threads, vectors};
 
 impl<T: Float> Tensor<T> {
     /// The sum of all numbers, a scalar (shape `[]`). Gradient: `dy` for each.
@@ -14,7 +15,13 @@ impl<T: Float> Tensor<T> {
     /// ```
     #[must_use]
     pub fn sum(&self) -> Self {
-        let y = arr0(self.value().sum()).into_dyn();
+        let numbers = self.as_slice();
+        let pieces = numbers.chunks(threads::piece(numbers.len(), numbers.len()));
+        let sums = threads::each(
+            pieces,
+            |piece| dispatch!(vectors::level(), simd => lanes::sum(simd, piece)),
+        );
+        let y = arr0(T::of(sums.into_iter().sum())).into_dyn();
         let shape = self.value.raw_dim();
         record(y, [self], move |dy, _| [Some(Value::full(shape.clone(), dy.as_slice()[0]))])
     }

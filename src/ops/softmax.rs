@@ -28,8 +28,8 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Self {
         let axis = Axis(shape::axis("softmax", axis, self.shape()));
-        let mut y = self.value.to_array();
-        y.lanes_mut(axis).into_iter().for_each(softmax_in_place);
+        let mut y = self.value.clone();
+        y.view_mut().lanes_mut(axis).into_iter().for_each(softmax_in_place);
         record_softmax(self, y, axis)
     }
 
@@ -55,20 +55,21 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     pub fn log_softmax(&self, axis: isize) -> Self {
         let axis = Axis(shape::axis("log_softmax", axis, self.shape()));
-        let mut y = self.value.to_array();
-        for mut lane in y.lanes_mut(axis) {
+        let mut y = self.value.clone();
+        for mut lane in y.view_mut().lanes_mut(axis) {
             let Exponentials { largest, sum } = Exponentials::of(lane.iter().copied());
             lane.mapv_inplace(|x| T::of((x.wide() - largest) - sum.ln()));
         }
-        let y = Value::from(y);
         let kept = y.clone();
         record(y, [self], move |dy, _| {
-            let mut dx = dy.to_array();
-            for (mut dx, y) in dx.lanes_mut(axis).into_iter().zip(kept.view().lanes(axis)) {
+            let mut dx = dy.clone();
+            for (mut dx, y) in
+                dx.view_mut().lanes_mut(axis).into_iter().zip(kept.view().lanes(axis))
+            {
                 let total: f64 = dx.iter().map(|dy| dy.wide()).sum();
                 dx.zip_mut_with(&y, |d, y| *d = T::of(d.wide() - y.wide().exp() * total));
             }
-            [Some(dx.into())]
+            [Some(dx)]
         })
     }
 
@@ -79,8 +80,9 @@ impl<T: Float> Tensor<T> {
     pub(crate) fn softmax_where(&self, allowed: &ArrayD<bool>) -> Self {
         let last = Axis(self.shape().len() - 1);
         let allowed = allowed.broadcast(self.shape()).expect("checked by the caller");
-        let mut y = self.value.to_array();
-        for (mut row, allowed) in y.lanes_mut(last).into_iter().zip(allowed.lanes(last)) {
+        let mut y = self.value.clone();
+        for (mut row, allowed) in y.view_mut().lanes_mut(last).into_iter().zip(allowed.lanes(last))
+        {
             if !allowed.iter().any(|&allowed| allowed) {
                 row.fill(T::zero());
                 continue;
@@ -115,15 +117,14 @@ fn softmax_in_place<T: Float>(mut row: ArrayViewMut1<'_, T>) {
     row.mapv_inplace(|x| T::of((x.wide() - largest).exp() / sum));
 }
 
-fn record_softmax<T: Float>(x: &Tensor<T>, y: ArrayD<T>, axis: Axis) -> Tensor<T> {
-    let y = Value::from(y);
+fn record_softmax<T: Float>(x: &Tensor<T>, y: Value<T>, axis: Axis) -> Tensor<T> {
     let kept = y.clone();
     record(y, [x], move |dy, _| {
-        let mut dx = dy.to_array();
-        for (mut dx, y) in dx.lanes_mut(axis).into_iter().zip(kept.view().lanes(axis)) {
+        let mut dx = dy.clone();
+        for (mut dx, y) in dx.view_mut().lanes_mut(axis).into_iter().zip(kept.view().lanes(axis)) {
             let mean: f64 = dx.iter().zip(y).map(|(dy, y)| dy.wide() * y.wide()).sum();
             dx.zip_mut_with(&y, |d, y| *d = T::of(y.wide() * (d.wide() - mean)));
         }
-        [Some(dx.into())]
+        [Some(dx)]
     })
 }

@@ -1,0 +1,113 @@
+//! Numbers side by side in the vector registers of the processor. Page: `book/src/layer_norm.md`.
+//!
+//! What sums up runs through 16 partial sums for `f32` and 8 for `f64`, so that a processor adds as
+//! many numbers at once as it can. How many there are does not depend on the machine, so the result
+//! does not either, to the last bit.
+
+use std::array;
+use std::ops::Range;
+
+use fearless_simd::{Simd, SimdBase};
+
+use crate::Float;
+
+/// Numbers that the lanes take in before they are added up in `f64`, so that the sum of ten million is as
+/// good as that of a thousand.
+pub(crate) const BLOCK: usize = 1024;
+
+/// The body of a loop over columns that lie side by side, for as many at once as `V` has lanes.
+pub(crate) trait Columns<S: Simd, T: Float> {
+    /// Works on the columns `at`: `V::LEN` of them, or fewer at the end of a row.
+    fn run<V: SimdBase<S, Element = T>>(&mut self, simd: S, at: Range<usize>);
+}
+
+/// Runs `body` on all columns: the widest vectors first, then narrower ones for the rest.
+#[inline(always)]
+pub(crate) fn each_column<S: Simd, T: Float>(
+    simd: S,
+    columns: usize,
+    mut body: impl Columns<S, T>,
+) {
+    let (wide, narrow) = (T::Lanes::<S>::LEN, T::Block::<S>::LEN);
+    let mut at = 0;
+    while at + wide <= columns {
+        body.run::<T::Lanes<S>>(simd, at..at + wide);
+        at += wide;
+    }
+    while at < columns {
+        let end = columns.min(at + narrow);
+        body.run::<T::Block<S>>(simd, at..end);
+        at = end;
+    }
+}
+
+/// As many numbers as there are lanes; if the slice is shorter, 0 in the others.
+#[inline(always)]
+pub(crate) fn load<S: Simd, V: SimdBase<S, Element: Float>>(simd: S, numbers: &[V::Element]) -> V {
+    if numbers.len() == V::LEN {
+        V::from_slice(simd, numbers)
+    } else {
+        padded(numbers, V::splat(simd, V::Element::default()))
+    }
+}
+
+/// The numbers of a slice that does not fill all lanes; the other lanes keep what `filler` holds.
+#[inline(always)]
+pub(crate) fn padded<S: Simd, V: SimdBase<S>>(numbers: &[V::Element], filler: V) -> V {
+    let mut lanes = filler;
+    lanes.as_mut_slice()[..numbers.len()].copy_from_slice(numbers);
+    lanes
+}
+
+/// Writes the lanes, or as many as the slice holds.
+#[inline(always)]
+pub(crate) fn store<S: Simd, V: SimdBase<S>>(lanes: V, numbers: &mut [V::Element]) {
+    if numbers.len() == V::LEN {
+        lanes.store_slice(numbers);
+    } else {
+        numbers.copy_from_slice(&lanes.as_slice()[..numbers.len()]);
+    }
+}
+
+/// Adds the lanes to the numbers of a slice.
+#[inline(always)]
+pub(crate) fn add_to<S: Simd, V: SimdBase<S, Element: Float>>(
+    lanes: V,
+    simd: S,
+    sums: &mut [V::Element],
+) {
+    store(load::<_, V>(simd, sums) + lanes, sums);
+}
+
+/// The sum of all lanes, in one order on every machine.
+#[inline(always)]
+pub(crate) fn total<S: Simd, V: SimdBase<S, Element: Float>>(lanes: V) -> f64 {
+    let mut wide = [0.0; 16];
+    wide.iter_mut().zip(lanes.as_slice()).for_each(|(wide, lane)| *wide = lane.wide());
+    // Arrays of a length that the compiler knows, so that it adds each half in one instruction.
+    let eight: [f64; 8] = array::from_fn(|lane| wide[lane] + wide[lane + 8]);
+    let four: [f64; 4] = array::from_fn(|lane| eight[lane] + eight[lane + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
+}
+
+/// The sum of some numbers.
+#[inline(always)]
+pub(crate) fn sum<S: Simd, T: Float>(simd: S, numbers: &[T]) -> f64 {
+    let (lanes, zero) = (T::Lanes::<S>::LEN, T::Lanes::<S>::splat(simd, T::zero()));
+    let mut sum = 0.0;
+    for block in numbers.chunks(BLOCK) {
+        // Four sets of lanes: an addition takes longer than loading the numbers for the next.
+        let mut sums = [zero; 4];
+        let mut fours = block.chunks_exact(4 * lanes);
+        for four in &mut fours {
+            for (sum, numbers) in sums.iter_mut().zip(four.chunks_exact(lanes)) {
+                *sum = *sum + T::Lanes::<S>::from_slice(simd, numbers);
+            }
+        }
+        for rest in fours.remainder().chunks(lanes) {
+            sums[0] = sums[0] + load::<_, T::Lanes<S>>(simd, rest);
+        }
+        sum += total((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    }
+    sum
+}
