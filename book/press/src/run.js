@@ -88,7 +88,10 @@
         const states = [...document.querySelectorAll(".exercise-state")];
         for (const state of states) {
             const solved = isSolved(state.dataset.exercise);
-            state.textContent = solved ? "✓ solved" : "open";
+            state.textContent = solved ? "✓" : "○";
+            state.setAttribute("role", "img");
+            state.setAttribute("aria-label", solved ? "solved" : "not solved yet");
+            state.title = state.getAttribute("aria-label");
             state.classList.toggle("solved", solved);
         }
         const total = document.querySelector("#exercise-progress .exercise-count");
@@ -241,10 +244,10 @@
                 this.add(last);
             }
             // A place in the block leads there.
-            const parts = kind === "out" ? [text] : text.split(/\b(line \d+, column \d+)/);
+            const parts = kind === "out" ? [text] : text.split(/\b(line \d+, column \d+|(?<=\bat )line \d+)/);
             for (const [i, part] of parts.entries()) {
                 if (i % 2 === 1) {
-                    const [line, column] = part.match(/\d+/g).map(Number);
+                    const [line, column = 1] = part.match(/\d+/g).map(Number);
                     const link = button(part, () => this.goTo(line, column));
                     link.className = "run-place";
                     last.append(link);

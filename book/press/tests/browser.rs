@@ -407,8 +407,8 @@ fn static_pages_open_without_a_server() {
     // The words, the formulas and the pictures, but not what a script adds.
     const CONTENT: &str = r#"(() => {
         const main = document.querySelector("main").cloneNode(true);
-        main.querySelectorAll(".buttons, .run-bar, .run-numbers, .run-hidden, textarea")
-            .forEach((added) => added.remove());
+        const added = ".buttons, .run-bar, .run-numbers, .run-hidden, .boring, .exercise-state, textarea";
+        main.querySelectorAll(added).forEach((added) => added.remove());
         return main.textContent.replace(/\n+/g, "\n");
     })()"#;
 

@@ -228,7 +228,7 @@ fn a_reader_solves_an_exercise_by_keyboard_alone() {
     reader.open("exercises.html");
     let states =
         "[...document.querySelectorAll('.exercise-state')].map((state) => state.innerText)";
-    assert_eq!(browser.value(states), json!(["✓ solved", "open"]));
+    assert_eq!(browser.value(states), json!(["✓", "○"]));
     assert_eq!(
         browser.text("document.querySelector('.exercise-count').innerText"),
         "1 of 2 solved"
@@ -322,6 +322,14 @@ fn errors_and_panics_lead_to_their_line() {
     block.click(".run-place");
     browser.keys("; // ");
     assert_eq!(block.code().lines().nth(1), Some("    println!(\"{}\", ; // [10, 20, 30][i]);"));
+
+    // What an exercise says of a line has no column.
+    block.click(".run-button:nth-child(2)");
+    block.caret_behind("for i in 0..4 {");
+    browser.keys(" eprintln!(\"at line 4: no\");");
+    block.run();
+    assert!(block.text(".run-output").contains("at line 4: no"));
+    assert_eq!(block.text(".err .run-place"), "line 4");
 
     let block = Block::of(&reader, 5);
     assert!(block.run().starts_with("panicked, as it should ("));
