@@ -24,5 +24,8 @@ mod conventions {}
 #[doc = include_str!("../book/src/exercises.md")]
 mod exercises {}
 
+#[doc = include_str!("../book/src/running_code.md")]
+mod running_code {}
+
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -3,6 +3,7 @@
 mod check;
 mod figures;
 mod render;
+mod run;
 mod serve;
 mod watch;
 mod workspace;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use evenkeel_preprocessor::Problems;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use workspace::Workspace;
 
 /// Builds, serves and checks the book, and draws its figures.
@@ -51,7 +53,7 @@ enum Do {
     Check,
 }
 
-#[derive(Args)]
+#[derive(Args, Default)]
 struct Serve {
     /// The port on 127.0.0.1; 0 takes any free one [default: 3000]
     #[arg(long, value_name = "N")]
@@ -62,11 +64,34 @@ struct Serve {
     /// Do not open the browser
     #[arg(long)]
     no_open: bool,
+    /// How long a block may run before it is stopped [default: 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    run_seconds: Option<u64>,
+    /// Show the blocks without a Run button
+    #[arg(long)]
+    no_run: bool,
+}
+
+impl Serve {
+    /// `cargo book --port 4000 serve` means the same as `cargo book serve --port 4000`.
+    fn or(&self, before: &Self) -> serve::Settings {
+        let seconds = self.run_seconds.or(before.run_seconds).unwrap_or(10);
+        serve::Settings {
+            port: self.port.or(before.port).unwrap_or(3000),
+            open: (self.open || before.open || serve::desktop())
+                && !self.no_open
+                && !before.no_open,
+            patience: (!self.no_run && !before.no_run).then(|| Duration::from_secs(seconds)),
+        }
+    }
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = run::other_role() {
+        return code;
+    }
     let Cli { command, serve, book } = Cli::parse();
-    let done = Workspace::find(book).and_then(|workspace| run(&workspace, command, &serve));
+    let done = Workspace::find(book).and_then(|workspace| carry_out(&workspace, command, &serve));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -78,14 +103,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(workspace: &Workspace, command: Option<Do>, before: &Serve) -> Result<()> {
-    match command.unwrap_or(Do::Serve(Serve { port: None, open: false, no_open: false })) {
-        Do::Serve(after) => {
-            // `cargo book --port 4000 serve` means the same as `cargo book serve --port 4000`.
-            let port = after.port.or(before.port).unwrap_or(3000);
-            let open = after.open || before.open || serve::desktop();
-            serve::run(workspace, port, open && !after.no_open && !before.no_open)
-        }
+fn carry_out(workspace: &Workspace, command: Option<Do>, before: &Serve) -> Result<()> {
+    match command.unwrap_or(Do::Serve(Serve::default())) {
+        Do::Serve(after) => serve::run(workspace, &after.or(before)),
         Do::Build { dest_dir } => {
             let dest = dest_dir.unwrap_or_else(|| workspace.book.join("book"));
             render::build(&workspace.book, &dest)?;

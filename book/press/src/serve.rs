@@ -2,6 +2,7 @@
 //!
 //! The pages are held in memory, so a reader never sees half of a render, and no path can leave them.
 
+use crate::run::{self, Runner};
 use crate::workspace::Workspace;
 use crate::{render, watch};
 use anyhow::{Context, Result, bail};
@@ -12,7 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hasher};
@@ -20,6 +21,7 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch as channel;
 use tokio_stream::wrappers::WatchStream;
@@ -29,6 +31,13 @@ use tokio_stream::{Stream, StreamExt};
 const SCRIPT: &str = include_str!("live.js");
 const SCRIPT_PATH: &str = "/-/live.js";
 const EVENTS_PATH: &str = "/-/events";
+
+/// What makes a block's code editable and runs it.
+const RUN_SCRIPT: &str = include_str!("run.js");
+const RUN_SCRIPT_PATH: &str = "/-/run.js";
+const RUN_STYLE: &str = include_str!("run.css");
+const RUN_STYLE_PATH: &str = "/-/run.css";
+const RUN_PATH: &str = "/-/run";
 
 /// mdBook's pages have scripts and styles in them; nothing comes from another host.
 const POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
@@ -43,8 +52,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Renders the book.
-    pub fn render(book: &Path) -> Result<Self> {
+    /// Renders the book, with `tags` in the head of each page.
+    pub fn render(book: &Path, tags: &str) -> Result<Self> {
         let temporary = tempfile::Builder::new().prefix("evenkeel-press-").tempdir()?;
         let pages = temporary.path().join("pages");
         for warning in render::render(book, &pages)? {
@@ -52,14 +61,14 @@ impl Site {
         }
         let files = render::files(&pages)?;
         let mut hasher = DefaultHasher::new();
+        // Another token is another render: an open page reloads, and has it.
+        hasher.write(tags.as_bytes());
         for (name, content) in &files {
             hasher.write(name.as_bytes());
             hasher.write(content);
         }
         let id = format!("{:016x}", hasher.finish());
-        let tags = format!(
-            r#"<meta name="render" content="{id}"><script src="{SCRIPT_PATH}" defer></script></head>"#
-        );
+        let tags = format!(r#"<meta name="render" content="{id}">{tags}</head>"#);
         let files = files
             .into_iter()
             .map(|(name, content)| match String::from_utf8(content) {
@@ -107,19 +116,42 @@ pub fn desktop() -> bool {
     cfg!(any(target_os = "macos", windows)) || set("DISPLAY") || set("WAYLAND_DISPLAY")
 }
 
+/// How to serve.
+pub struct Settings {
+    pub port: u16,
+    /// Whether to open the browser.
+    pub open: bool,
+    /// How long a block may run; `None` for a book that only shows its blocks.
+    pub patience: Option<Duration>,
+}
+
+/// What the head of a served page has: the script that keeps it fresh, and what runs its blocks.
+fn tags(runner: Option<&Runner>) -> String {
+    let mut tags = format!(r#"<script src="{SCRIPT_PATH}" defer></script>"#);
+    if let Some(runner) = runner {
+        let most = run::MOST_CODE;
+        tags += &format!(
+            r#"<meta name="run-token" content="{}"><meta name="run-most" content="{most}"><link rel="stylesheet" href="{RUN_STYLE_PATH}"><script src="{RUN_SCRIPT_PATH}" defer></script>"#,
+            runner.token
+        );
+    }
+    tags
+}
+
 /// Serves the book until Ctrl-C.
-pub fn run(workspace: &Workspace, port: u16, open: bool) -> Result<()> {
+pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         tokio::select! {
-            done = serve(workspace, port, open) => done,
+            done = serve(workspace, settings) => done,
             done = stopped() => done,
         }
     })
     // Dropping the runtime waits for a render under way, which then takes its temporary folder with it.
 }
 
-async fn serve(workspace: &Workspace, port: u16, open: bool) -> Result<()> {
+async fn serve(workspace: &Workspace, settings: &Settings) -> Result<()> {
+    let Settings { port, open, patience } = *settings;
     let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
         Ok(listener) => listener,
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
@@ -133,7 +165,16 @@ async fn serve(workspace: &Workspace, port: u16, open: bool) -> Result<()> {
     let changes = watch::changes(workspace);
     let book = workspace.book.clone();
     let title = render::config(&book)?.book.title.unwrap_or_else(|| "The book".into());
-    let first = tokio::task::spawn_blocking(move || Site::render(&book)).await??;
+    // A book without a crate beside it has nothing to run.
+    let patience = patience.filter(|_| workspace.root.join("Cargo.toml").is_file());
+    let runner =
+        patience.map(|patience| Runner::new(workspace.root.clone(), patience)).transpose()?;
+    let tags: Arc<str> = tags(runner.as_deref()).into();
+    let render = {
+        let tags = Arc::clone(&tags);
+        move || Site::render(&book, &tags)
+    };
+    let first = tokio::task::spawn_blocking(render).await??;
     let shelf = Shelf::new(first);
 
     let address = format!("http://{}/", listener.local_addr()?);
@@ -142,13 +183,17 @@ async fn serve(workspace: &Workspace, port: u16, open: bool) -> Result<()> {
     if open && let Err(error) = open::that_detached(&address) {
         eprintln!("warning: the browser did not open: {error}");
     }
+    if let Some(runner) = &runner {
+        runner.refresh();
+    }
     match changes {
         Ok(changes) => {
-            tokio::spawn(watch::follow(workspace.book.clone(), changes, shelf.clone()));
+            let press = watch::Press { book: workspace.book.clone(), tags, shelf: shelf.clone() };
+            tokio::spawn(watch::follow(press, changes, runner.clone()));
         }
         Err(error) => eprintln!("warning: pages will not reload when a file is saved: {error:#}"),
     }
-    axum::serve(listener, router(shelf)).await.context("the server stopped")
+    axum::serve(listener, router(shelf, runner)).await.context("the server stopped")
 }
 
 async fn stopped() -> Result<()> {
@@ -166,13 +211,21 @@ async fn stopped() -> Result<()> {
     Ok(())
 }
 
-fn router(shelf: Shelf) -> Router {
-    let script = || async { ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT) };
-    Router::new()
-        .route(SCRIPT_PATH, get(script))
-        .route(EVENTS_PATH, get(events))
-        .fallback_service(get(file).with_state(shelf.clone()))
-        .with_state(shelf)
+fn router(shelf: Shelf, runner: Option<Arc<Runner>>) -> Router {
+    let own = |kind: &'static str, text: &'static str| {
+        get(async move || ([(header::CONTENT_TYPE, kind)], text))
+    };
+    let (script, style) = ("text/javascript; charset=utf-8", "text/css; charset=utf-8");
+    let mut router = Router::new().route(SCRIPT_PATH, own(script, SCRIPT));
+    if let Some(runner) = runner {
+        router = router
+            .route(RUN_SCRIPT_PATH, own(script, RUN_SCRIPT))
+            .route(RUN_STYLE_PATH, own(style, RUN_STYLE))
+            .route(RUN_PATH, post(run::answer).with_state(runner));
+    }
+    router
+        .route(EVENTS_PATH, get(events).with_state(shelf.clone()))
+        .fallback_service(get(file).with_state(shelf))
         .layer(middleware::from_fn(guard))
 }
 
@@ -205,6 +258,15 @@ fn is_loopback(headers: &HeaderMap) -> bool {
         _ => host,
     };
     ["127.0.0.1", "localhost", "[::1]"].iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
+/// Whether a page of this very address asks: a browser says so itself whenever a page sends something.
+pub fn is_own_origin(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let (Some(host), Some(origin)) = (text(header::HOST), text(header::ORIGIN)) else {
+        return false;
+    };
+    origin.strip_prefix("http://").is_some_and(|origin| origin.eq_ignore_ascii_case(host))
 }
 
 async fn file(State(shelf): State<Shelf>, uri: Uri) -> Response {

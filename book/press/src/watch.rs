@@ -1,11 +1,13 @@
 //! A saved file renders the book anew.
 
 use crate::render::TEMPORARY;
+use crate::run::Runner;
 use crate::serve::{Shelf, Site};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
@@ -58,8 +60,17 @@ fn matters(book: &Path, path: &Path) -> bool {
     }
 }
 
-/// Renders after each change, for ever.
-pub async fn follow(book: PathBuf, mut changes: Changes, shelf: Shelf) {
+/// What is rendered, and where it goes.
+pub struct Press {
+    pub book: PathBuf,
+    /// What stands in the head of each page.
+    pub tags: Arc<str>,
+    pub shelf: Shelf,
+}
+
+/// Renders after each change, for ever, and then has the crate compiled for the blocks.
+pub async fn follow(press: Press, mut changes: Changes, runner: Option<Arc<Runner>>) {
+    let Press { book, tags, shelf } = press;
     let mut shown = None;
     while let Some(first) = changes.paths.recv().await {
         let mut file = first;
@@ -72,8 +83,8 @@ pub async fn follow(book: PathBuf, mut changes: Changes, shelf: Shelf) {
             }
         }
         let started = Instant::now();
-        let from = book.clone();
-        let rendered = match tokio::task::spawn_blocking(move || Site::render(&from)).await {
+        let (from, tags) = (book.clone(), Arc::clone(&tags));
+        let rendered = match tokio::task::spawn_blocking(move || Site::render(&from, &tags)).await {
             Ok(result) => result,
             Err(panicked) => Err(panicked.into()),
         };
@@ -97,6 +108,9 @@ pub async fn follow(book: PathBuf, mut changes: Changes, shelf: Shelf) {
                 shelf.problem(message.clone());
                 shown = Some(message);
             }
+        }
+        if let Some(runner) = &runner {
+            runner.refresh();
         }
     }
 }

@@ -4,6 +4,8 @@
 //! `cargo test --package evenkeel-press --test browser -- --ignored` runs them.
 
 mod common;
+#[path = "browser/run.rs"]
+mod run;
 mod webdriver;
 
 use common::{Book, Serving};
@@ -251,8 +253,9 @@ fn code_fits_a_desk_and_scrolls_by_itself_on_a_phone() {
         const lines = words.offsetHeight / parseFloat(getComputedStyle(words).lineHeight);
         return !words.querySelector("math, code") && words.innerText.length / lines > 78;
     }).map((words) => words.innerText)"#;
-    const SCROLLS: &str = "[...document.querySelectorAll('main pre code')].filter((code) => \
-        code.scrollWidth > code.clientWidth)";
+    // What runs scrolls with the numbers of its lines.
+    const SCROLLS: &str = "[...document.querySelectorAll('main pre > code, main .run-editor')]\
+        .filter((code) => code.scrollWidth > code.clientWidth)";
     let reader = Reader::of(Book::own());
     let browser = &reader.browser;
     for Page { path, .. } in pages(&reader.book) {
@@ -407,8 +410,9 @@ fn static_pages_open_without_a_server() {
     // The words, the formulas and the pictures, but not what a script adds.
     const CONTENT: &str = r#"(() => {
         const main = document.querySelector("main").cloneNode(true);
-        main.querySelectorAll(".buttons").forEach((buttons) => buttons.remove());
-        return main.textContent;
+        const added = ".buttons, .run-bar, .run-numbers, .run-hidden, .boring, .exercise-state, textarea";
+        main.querySelectorAll(added).forEach((added) => added.remove());
+        return main.textContent.replace(/\n+/g, "\n");
     })()"#;
 
     let pages = pages(book);

@@ -8,10 +8,10 @@ const DARK: [(&str, [u8; 3]); 3] =
     [("coal", [0x13, 0x15, 0x16]), ("navy", [0x16, 0x19, 0x23]), ("ayu", [0x0f, 0x14, 0x1a])];
 
 /// The colours of series and words: the grid and the boxes stay faint.
-fn colours(block: &str) -> HashMap<&str, [u8; 3]> {
+fn colours<'a>(block: &'a str, prefix: &str) -> HashMap<&'a str, [u8; 3]> {
     block
         .lines()
-        .filter_map(|line| line.trim().strip_prefix("--ek-")?.strip_suffix(';')?.split_once(": #"))
+        .filter_map(|line| line.trim().strip_prefix(prefix)?.strip_suffix(';')?.split_once(": #"))
         .filter(|(name, _)| !["grid", "box"].contains(name))
         .map(|(name, hex)| {
             (name, [0, 2, 4].map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()))
@@ -38,7 +38,7 @@ fn every_colour_keeps_three_to_one() {
     let css = include_str!("../../theme/evenkeel.css");
     let block = |start: &str| {
         let rest = &css[css.find(start).unwrap_or_else(|| panic!("{start}"))..];
-        colours(rest.split('}').next().unwrap())
+        colours(rest.split('}').next().unwrap(), "--ek-")
     };
     let (light, dark) = (block(":root {"), block(".coal,\n.navy,\n.ayu {"));
     assert_eq!(light.len(), 9);
@@ -56,6 +56,26 @@ fn every_colour_keeps_three_to_one() {
                     ratio >= 4.5 || !["ink", "muted"].contains(name),
                     "--ek-{name} on {theme}: {ratio:.2}"
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_said_of_a_run_can_be_read() {
+    let css = include_str!("../src/run.css");
+    let block = |start: &str| {
+        let rest = &css[css.find(start).unwrap_or_else(|| panic!("{start}"))..];
+        colours(rest.split('}').next().unwrap(), "--run-")
+    };
+    for (themes, palette) in
+        [(&LIGHT[..], block(":root {")), (&DARK[..], block(".coal,\n.navy,\n.ayu {"))]
+    {
+        assert_eq!(palette.len(), 2);
+        for (theme, page) in themes {
+            for (name, colour) in &palette {
+                let ratio = contrast(*colour, *page);
+                assert!(ratio >= 4.5, "--run-{name} on {theme}: {ratio:.2}");
             }
         }
     }

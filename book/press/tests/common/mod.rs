@@ -32,6 +32,21 @@ impl Book {
         book
     }
 
+    /// The same with a crate beside it, called `small`, and a block that uses it.
+    pub fn with_crate() -> Self {
+        let book = Self::new();
+        let root = book.root.path();
+        fs::create_dir_all(root.join("src")).unwrap();
+        fs::write(root.join("src/lib.rs"), "pub fn double(x: i32) -> i32 {\n    2 * x\n}\n")
+            .unwrap();
+        fs::write(
+            root.join("Cargo.toml"),
+            "[package]\nname = \"small\"\nedition = \"2024\"\n\n[workspace]\n",
+        )
+        .unwrap();
+        book
+    }
+
     /// This workspace's own: not to be written to.
     pub fn own() -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().into();
@@ -61,8 +76,43 @@ impl Book {
             .arg(self.path(""))
             .env("TMPDIR", temporary)
             .stdin(Stdio::null());
-        command.env_remove("CARGO_TARGET_DIR");
+        // A small book's crate has a folder of its own.
+        if self.folder.starts_with(self.root.path()) {
+            command.env_remove("CARGO_TARGET_DIR");
+        }
         command
+    }
+
+    /// What a run may leave behind: processes, and files in the press's temporary folder.
+    pub fn left(&self) -> Vec<String> {
+        let folder = fs::canonicalize(self.root.path().join("tmp")).unwrap();
+        let mut found: Vec<String> = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path().display().to_string())
+            .collect();
+        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            for link in ["cwd", "exe"] {
+                let inside = fs::read_link(process.path().join(link));
+                found.extend(inside.ok().filter(|at| at.starts_with(&folder)).map(|at| {
+                    format!("process {}: {}", process.file_name().display(), at.display())
+                }));
+            }
+        }
+        found
+    }
+
+    /// Waits until nothing is left.
+    #[track_caller]
+    pub fn expect_nothing_left(&self) {
+        let end = Instant::now() + Duration::from_secs(3);
+        loop {
+            let left = self.left();
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "{left:#?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub fn run(&self, arguments: &[&str]) -> Output {
@@ -88,8 +138,15 @@ pub struct Serving {
 
 impl Serving {
     pub fn start(book: &Book) -> Self {
+        Self::start_with(book, &[])
+    }
+
+    pub fn start_with(book: &Book, arguments: &[&str]) -> Self {
+        let any_port = if arguments.contains(&"--port") { &[][..] } else { &["--port", "0"] };
         let mut child = book
-            .press(&["--port", "0", "--no-open"])
+            .press(&["--no-open"])
+            .args(any_port)
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

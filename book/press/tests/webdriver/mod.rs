@@ -3,6 +3,8 @@
 //! The protocol is JSON over HTTP, and the tests need a dozen of its commands. A client crate for all of it compiles
 //! sixty others and takes half as long as the press itself.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -42,6 +44,15 @@ pub struct Browser {
 
 impl Browser {
     pub fn start() -> Self {
+        Self::start_with(&json!({ "browser": "ALL", "performance": "ALL" }))
+    }
+
+    /// One that a measurement does not slow down by keeping a record of it: it has no `console` and no `requests`.
+    pub fn start_without_log() -> Self {
+        Self::start_with(&json!({}))
+    }
+
+    fn start_with(log: &Value) -> Self {
         let chromium = on_path("chromium");
         let profile = tempfile::tempdir().unwrap();
         let mut driver = Command::new(on_path("chromedriver"))
@@ -79,7 +90,7 @@ impl Browser {
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": { "binary": chromium, "args": flags },
-            "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+            "goog:loggingPrefs": log,
         } } });
         let answer = browser.send("POST", &driver, &wanted).unwrap_or_else(|what| panic!("{what}"));
         browser.session = Some(format!("{driver}/{}", answer["sessionId"].as_str().unwrap()));
@@ -147,7 +158,13 @@ impl Browser {
     /// Waits until an expression in the page is true, through reloads.
     #[track_caller]
     pub fn wait_for(&self, expression: &str) {
-        let end = Instant::now() + PATIENCE;
+        self.wait_long_for(expression, PATIENCE);
+    }
+
+    /// The same for what may take longer.
+    #[track_caller]
+    pub fn wait_long_for(&self, expression: &str, patience: Duration) {
+        let end = Instant::now() + patience;
         let script = script(expression);
         loop {
             let answer = self.command("POST", "/execute/sync", &script);
@@ -180,6 +197,22 @@ impl Browser {
         );
     }
 
+    /// Presses a key while another is held down.
+    #[track_caller]
+    pub fn chord(&self, held: char, key: char) {
+        let stroke = |kind: &str, key: char| json!({ "type": kind, "value": key.to_string() });
+        let strokes = [
+            stroke("keyDown", held),
+            stroke("keyDown", key),
+            stroke("keyUp", key),
+            stroke("keyUp", held),
+        ];
+        self.post(
+            "/actions",
+            &json!({ "actions": [{ "type": "key", "id": "keys", "actions": strokes }] }),
+        );
+    }
+
     /// Makes the page as large as a screen, which may be narrower than a window can be.
     #[track_caller]
     pub fn screen(&self, width: u32, height: u32) {
@@ -187,6 +220,24 @@ impl Browser {
             "Emulation.setDeviceMetricsOverride",
             &json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false }),
         );
+    }
+
+    /// Opens another tab beside this one, and says what it is called.
+    #[track_caller]
+    pub fn new_tab(&self) -> String {
+        let tab = self.post("/window/new", &json!({ "type": "tab" }));
+        tab["handle"].as_str().unwrap().to_owned()
+    }
+
+    /// Closes this tab. Another is to be switched to.
+    #[track_caller]
+    pub fn close_tab(&self) {
+        self.command("DELETE", "/window", &Value::Null).unwrap_or_else(|what| panic!("{what}"));
+    }
+
+    #[track_caller]
+    pub fn switch(&self, tab: &str) {
+        self.post("/window", &json!({ "handle": tab }));
     }
 
     /// A command of the browser's developer tools.
