@@ -21,6 +21,9 @@ mod tensor {}
 #[doc = include_str!("../book/src/conventions.md")]
 mod conventions {}
 
+#[doc = include_str!("../book/src/speed.md")]
+mod speed {}
+
 #[doc = include_str!("../book/src/exercises.md")]
 mod exercises {}
 

@@ -1,4 +1,4 @@
-//! Numbers side by side in the vector registers of the processor. Page: `book/src/layer_norm.md`.
+//! Numbers side by side in the vector registers of the processor. Page: `book/src/speed.md`.
 //!
 //! What sums up runs through 16 partial sums for `f32` and 8 for `f64`, so that a processor adds as
 //! many numbers at once as it can. How many there are does not depend on the machine, so the result
@@ -15,6 +15,7 @@ use crate::Float;
 /// good as that of a thousand.
 pub(crate) const BLOCK: usize = 1024;
 
+// ANCHOR: each_column
 /// The body of a loop over columns that lie side by side, for as many at once as `V` has lanes.
 pub(crate) trait Columns<S: Simd, T: Float> {
     /// Works on the columns `at`: `V::LEN` of them, or fewer at the end of a row.
@@ -40,6 +41,7 @@ pub(crate) fn each_column<S: Simd, T: Float>(
         at = end;
     }
 }
+// ANCHOR_END: each_column
 
 /// As many numbers as there are lanes; if the slice is shorter, 0 in the others.
 #[inline(always)]
@@ -90,6 +92,7 @@ pub(crate) fn total<S: Simd, V: SimdBase<S, Element: Float>>(lanes: V) -> f64 {
     (four[0] + four[2]) + (four[1] + four[3])
 }
 
+// ANCHOR: sum
 /// The sum of some numbers.
 #[inline(always)]
 pub(crate) fn sum<S: Simd, T: Float>(simd: S, numbers: &[T]) -> f64 {
@@ -111,3 +114,4 @@ pub(crate) fn sum<S: Simd, T: Float>(simd: S, numbers: &[T]) -> f64 {
     }
     sum
 }
+// ANCHOR_END: sum

@@ -37,7 +37,7 @@
 //! 9. [`datasets`]: Iris and digits, embedded, and tables of your own.
 //! 10. [`exercises`]: what judges the answers to the book's exercises.
 //! 11. Beneath it all: `storage` (shared numbers), `recycle` (their memory, used again), `threads`,
-//!     `vectors`.
+//!     `vectors`, `lanes` (numbers side by side in them).
 //!
 //! Shapes that do not fit panic at the line of *your* code that put them together, and say what was
 //! expected. Data from outside gives a `Result`.

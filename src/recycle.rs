@@ -1,4 +1,4 @@
-//! The memory of dropped tensors, used again. Page: `book/src/tensor.md`.
+//! The memory of dropped tensors, used again. Page: `book/src/speed.md`.
 //!
 //! A training step needs the same large arrays again and again. Memory fresh from the operating
 //! system costs more than the arithmetic on it: about 2 µs for each page of 4096 bytes, because the
@@ -98,6 +98,7 @@ impl<T: Float> Pool<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    // ANCHOR: take
     /// `len` numbers of any value.
     fn take(&self, len: usize) -> Vec<T> {
         if len * size_of::<T>() >= SMALLEST_BYTES {
@@ -113,6 +114,7 @@ impl<T: Float> Pool<T> {
         }
         vec![T::zero(); len]
     }
+    // ANCHOR_END: take
 
     /// Takes back what nobody uses any more.
     fn give(&self, memory: Vec<T>) {

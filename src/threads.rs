@@ -1,4 +1,4 @@
-//! Large loops on all threads. Page: `book/src/tensor.md`.
+//! Large loops on all threads. Page: `book/src/speed.md`.
 //!
 //! Work is cut into pieces by its size alone, never by the number of threads, and what the pieces
 //! add up is added in their order. So one thread and two give the same bits.
@@ -15,10 +15,12 @@ pub(crate) const MANY: usize = 100_000;
 /// How many pieces work of that size is cut into: more than there are cores, so that none waits long.
 pub(crate) const PIECES: usize = 16;
 
+// ANCHOR: piece
 /// How many of `items`, which hold `numbers` together, make one piece.
 pub(crate) fn piece(items: usize, numbers: usize) -> usize {
     if numbers < MANY { items.max(1) } else { items.div_ceil(PIECES) }
 }
+// ANCHOR_END: piece
 
 /// Runs `work` on each piece, on all threads if there is more than one of both; the results in the
 /// pieces' order.

@@ -1,4 +1,4 @@
-//! The widest vectors of the machine. Page: `book/src/layer_norm.md`.
+//! The widest vectors of the machine. Page: `book/src/speed.md`.
 
 use fearless_simd::Level;
 

@@ -73,6 +73,7 @@ fn the_box_of_each_page_names_paths_that_exist_and_all_of_its_stem() {
             format!("src/{page}/mod.rs"),
             format!("tests/{page}.rs"),
             format!("examples/{page}.rs"),
+            format!("benches/{page}.rs"),
         ];
         for path in own.iter().filter(|path| root().join(path).exists()) {
             assert!(paths.contains(path), "the box of {page}.md does not name {path}");
@@ -135,6 +136,31 @@ fn every_example_draws_a_figure_of_a_page_and_the_page_shows_it() {
     }
     assert_eq!(examples, stems("book/src/figures", "svg"));
     assert_eq!(examples, stems("book/src/figures", "csv"));
+}
+
+#[test]
+fn every_bench_is_of_a_source_of_its_name() {
+    let mut sources = stems("src", "rs");
+    sources.extend(stems("src/norm", "rs"));
+    let mut benches = stems("benches", "rs");
+    assert!(benches.remove("lib"), "what the benches share");
+    assert!(benches.len() >= 5 && benches.is_subset(&sources), "{benches:?}");
+    for bench in benches {
+        let page = read(format!("benches/{bench}.rs"));
+        assert!(page.starts_with("//!") && page.contains("Page: `book/src/speed.md`"), "{bench}");
+    }
+}
+
+/// The rows of a table in a page that `benches/peers/run` printed.
+#[test]
+fn the_rows_about_peers_are_rows_of_the_measured_table() {
+    let measured = read("benches/peers/RESULTS.md");
+    let page = read("book/src/speed.md");
+    let rows: Vec<&str> = page.lines().filter(|line| line.contains(" f32 |")).collect();
+    assert!(rows.len() > 10, "expected the page to show peers, got {} rows", rows.len());
+    for row in rows {
+        assert!(measured.lines().any(|line| line == row), "not in RESULTS.md: {row}");
+    }
 }
 
 #[test]

@@ -10,6 +10,8 @@
 mod iris;
 #[path = "../examples/layer_norm.rs"]
 mod layer_norm;
+#[path = "../examples/speed.rs"]
+mod speed;
 #[path = "../examples/using_layer_norm.rs"]
 mod using_layer_norm;
 
@@ -123,6 +125,20 @@ fn layer_norm_takes_place_and_width_of_a_row_and_keeps_its_shape() {
     assert!(wide > 3.0 * narrow, "expected rows of different width, got {narrow} to {wide}");
 }
 
+/// The one test of speed: a ratio within one run, and half of what the page's figure shows. What it would notice is a
+/// kernel that is no longer vectorised or a buffer that is no longer used again.
+#[test]
+#[ignore = "means something in an optimised build only: cargo test --release --test figures -- --ignored"]
+fn layer_norm_is_at_least_ten_times_as_fast_as_a_textbook_s() {
+    let rows = speed::steps((512, 512), 5);
+    let copies = |step: &str| {
+        let row = rows.iter().find(|row| row.step == step).expect("a step of the figure");
+        row.copies_median
+    };
+    let ratio = copies("textbook ndarray") / copies("memory used again");
+    assert!(ratio >= 10.0, "expected at least 10 on one thread, got {ratio:.1}");
+}
+
 /// One figure's table and pictures.
 struct Files {
     stem: &'static str,
@@ -140,6 +156,7 @@ fn figures() -> Vec<Files> {
     vec![
         files(iris::FIGURE.stem, &|csv| iris::FIGURE.svg(csv).expect("drawn")),
         files(layer_norm::FIGURE.stem, &|csv| layer_norm::FIGURE.svg(csv).expect("drawn")),
+        files(speed::FIGURE.stem, &|csv| speed::FIGURE.svg(csv).expect("drawn")),
         files(using_layer_norm::FIGURE.stem, &|csv| {
             using_layer_norm::FIGURE.svg(csv).expect("drawn")
         }),

@@ -1,8 +1,10 @@
-//! Training holds its memory flat. Page: `book/src/tensor.md`.
+//! How much memory training takes, and that it takes no more the longer it goes on. Page: `book/src/speed.md`.
 //!
-//! The allocator counts the bytes of the whole process, so there is one test in this file.
+//! The allocator counts the bytes of the whole process, so one test runs at a time.
 
-use evenkeel::{Adam, LayerNorm, Linear, Sgd, Tensor, cross_entropy};
+use std::sync::{Mutex, PoisonError};
+
+use evenkeel::{Adam, LayerNorm, Linear, Sgd, Tensor, cross_entropy, release_buffers};
 use ndarray::Array;
 use peak_alloc::PeakAlloc;
 use rand::SeedableRng;
@@ -11,8 +13,40 @@ use rand_chacha::ChaCha8Rng;
 #[global_allocator]
 static BYTES: PeakAlloc = PeakAlloc;
 
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+#[test]
+fn a_step_needs_five_times_its_input_at_most() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let (rows, features) = (2048, 4096);
+    let numbers = |scale: f32| {
+        Array::from_shape_fn((rows, features), |(i, j)| scale * ((i * 7 + j * 13) % 101) as f32)
+    };
+    let input = rows * features * size_of::<f32>();
+    let (x, w) = (Tensor::parameter(numbers(0.1)), Tensor::new(numbers(-0.01)));
+    let layer: LayerNorm<f32> = LayerNorm::new(features);
+
+    // The output, its product with w, and the gradient of x: x̂ is computed again where it is needed.
+    BYTES.reset_peak_usage();
+    let before = BYTES.current_usage();
+    let gradients = (layer.forward(&x) * &w).sum().backward();
+    let most = BYTES.peak_usage() - before;
+    println!("a step needed {:.2} times its input", most as f64 / input as f64);
+    assert!(gradients.get(&x).is_some());
+    assert!(most <= 5 * input, "a step needed {most} bytes, its input has {input}");
+
+    // What is kept for the next step goes when it is asked to.
+    drop(gradients);
+    let kept = BYTES.current_usage() - before;
+    assert!(kept > input, "expected memory to be kept for the next step, got {kept} bytes");
+    release_buffers();
+    let left = BYTES.current_usage().saturating_sub(before);
+    assert!(left < input / 100, "{left} bytes were left after release_buffers");
+}
+
 #[test]
 fn a_training_loop_of_10_000_steps_holds_its_memory_flat() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let x = Tensor::new(Array::from_shape_fn((5, 4), |(i, j)| ((3 * i + j) % 7) as f64));
     let targets = [0, 1, 2, 1, 0];

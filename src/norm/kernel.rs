@@ -4,7 +4,9 @@
 //! when no mean is subtracted (`CENTRED` is `false`). The sums over a row stand in `statistics.rs`.
 //!
 //! `dispatch!` compiles what it calls for each kind of vector a processor may have, and picks the
-//! widest at run time. All of it must be inlined for that: hence the `#[inline(always)]`.
+//! widest at run time. All of it must be inlined for that: hence the `#[inline(always)]`. A closure that
+//! is handed to a function of the standard library may stay outside and is then compiled without
+//! vectors, several times slower: in a kernel, write the loop.
 
 use std::ops::Range;
 

@@ -9,7 +9,7 @@
 //! | [`InstanceNorm`] | one channel of one example, all positions | none, or as `BatchNorm` | `book/src/conventions.md` |
 //!
 //! The loops of the first two stand in `kernel.rs`, those of the others in `channels.rs` and, for a
-//! matrix, in `columns.rs`; the sums that all need in `statistics.rs`.
+//! matrix, in `columns.rs`; the sums along a row in `statistics.rs`, those over rows in `sums.rs`.
 
 mod batch_norm;
 mod channels;

@@ -2,14 +2,12 @@
 //!
 //! Three rules keep them both fast and right:
 //!
-//! * **Lanes.** A sum over a row is kept as 16 partial sums for `f32` and 8 for `f64`, so that a
-//!   processor adds as many numbers at once as it can. Their number does not depend on the machine,
-//!   so the result does not either, to the last bit.
+//! * **Lanes.** A sum over a row is kept as 16 partial sums for `f32` and 8 for `f64`: see `lanes.rs`.
 //! * **Measured from nearby.** The numbers of a row are taken relative to an `origin`, the mean of
 //!   the first few: rows far from zero keep their digits, and one pass over the row finds both mean
 //!   and variance. Where that pass cannot be trusted, [`careful`] takes two in `f64`.
-//! * **Blocks.** Lanes are added up in `f64` after every block, so that the sum of ten million
-//!   numbers is as good as that of a thousand.
+//! * **Blocks.** Lanes are added up in `f64` after every 1024 numbers, so that the sum of ten million
+//!   is as good as that of a thousand.
 
 use std::ops::{Mul, Sub};
 
@@ -63,7 +61,7 @@ pub(super) fn statistics<S: Simd, T: Float, const CENTRED: bool>(
     if row.len() < 2 * lanes {
         return careful::<T, CENTRED>(row, eps);
     }
-    let share = 1.0 / row.len() as f64; // the same for all rows: one division, done outside of the loop
+    let share = 1.0 / row.len() as f64; // the same for all rows: divided once
     let origin = if CENTRED {
         T::of(total(T::Lanes::<S>::from_slice(simd, &row[..lanes])) / lanes as f64)
     } else {

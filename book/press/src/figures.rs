@@ -1,6 +1,6 @@
 //! `cargo book figures`: each figure is an example of the crate, of the same name as its page.
 //!
-//! Run without arguments, an example measures and writes `book/src/figures/NAME.csv` and `NAME.svg`; with `--redraw` it
+//! Run without arguments, in a build with optimisation, an example measures and writes `book/src/figures/NAME.csv` and `NAME.svg`; with `--redraw` it
 //! draws the picture from the numbers that are there; with `--out DIR` it writes to another folder.
 
 use crate::workspace::Workspace;
@@ -9,6 +9,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+/// Measuring takes time, and means nothing without optimisation where it is time that is measured.
+const MEASURED: &str = "release";
+/// Drawing does not, and the tests have this build.
+const REDRAWN: &str = "dev";
 
 /// Measures and draws the named figures, or all.
 pub fn draw(workspace: &Workspace, names: &[String]) -> Result<()> {
@@ -20,12 +25,12 @@ pub fn draw(workspace: &Workspace, names: &[String]) -> Result<()> {
 
     let started = Instant::now();
     bar.set_message("compiling the examples");
-    compile(workspace, &stems)?;
+    compile(workspace, &stems, MEASURED)?;
     say(format!("{:24} {:6.1} s", "compiled", started.elapsed().as_secs_f64()));
     for stem in &stems {
         bar.set_message(stem.clone());
         let started = Instant::now();
-        example(workspace, stem, &[])?;
+        example(workspace, stem, MEASURED, &[])?;
         for extension in ["csv", "svg"] {
             let file = folder(workspace).join(format!("{stem}.{extension}"));
             if !file.is_file() {
@@ -77,7 +82,7 @@ pub fn check_all(workspace: &Workspace) -> Result<(usize, Vec<String>)> {
 }
 
 fn stale(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<Vec<String>> {
-    compile(workspace, stems)?;
+    compile(workspace, stems, REDRAWN)?;
     let committed = drawings(&folder(workspace))?;
     let mut problems = Vec::new();
     for stem in stems {
@@ -91,7 +96,7 @@ fn stale(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<Vec<String>>
         }
         let temporary = tempfile::tempdir()?;
         let out = temporary.path().to_str().context("the temporary folder")?;
-        example(workspace, stem, &["--redraw", "--out", out])?;
+        example(workspace, stem, REDRAWN, &["--redraw", "--out", out])?;
         let drawn = drawings(temporary.path())?;
         if !drawn.contains_key(&format!("{stem}.svg")) {
             problems.push(format!(
@@ -142,12 +147,12 @@ fn choose(workspace: &Workspace, names: &[String]) -> Result<BTreeSet<String>> {
     Ok(if names.is_empty() { all } else { names.iter().cloned().collect() })
 }
 
-fn compile(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<()> {
+fn compile(workspace: &Workspace, stems: &BTreeSet<String>, profile: &str) -> Result<()> {
     if stems.is_empty() {
         return Ok(());
     }
     let mut cargo = workspace.cargo();
-    cargo.args(["build", "--quiet"]);
+    cargo.args(["build", "--quiet", "--profile", profile]);
     for stem in stems {
         cargo.args(["--example", stem]);
     }
@@ -164,9 +169,9 @@ fn compile(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-fn example(workspace: &Workspace, stem: &str, arguments: &[&str]) -> Result<()> {
+fn example(workspace: &Workspace, stem: &str, profile: &str, arguments: &[&str]) -> Result<()> {
     let mut cargo = workspace.cargo();
-    cargo.args(["run", "--quiet", "--example", stem]);
+    cargo.args(["run", "--quiet", "--profile", profile, "--example", stem]);
     if !arguments.is_empty() {
         cargo.arg("--").args(arguments);
     }
