@@ -153,3 +153,33 @@ impl<T: Float> PartialEq for Value<T> {
         self.shape == other.shape && self.as_slice() == other.as_slice()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_number_everywhere_is_as_if_it_were_written_down() {
+        let shape = IxDyn(&[2, 3]);
+        let (same, written) =
+            (Value::full(shape.clone(), 2.0), Value::new(shape.clone(), vec![2.0; 6]));
+        let other = Value::new(shape.clone(), vec![1.0, -2.0, 3.0, 0.0, f64::INFINITY, 0.5]);
+        assert!(same == written && same.map(f64::sqrt) == written.map(f64::sqrt));
+        for (a, b) in [(&same, &written), (&written, &same), (&same, &same)] {
+            assert!(a.zip(&other, |a, b| a - b) == written.zip(&other, |a, b| a - b));
+            assert!(other.zip(b, |a, b| a - b) == other.zip(&written, |a, b| a - b));
+            assert!(a.zip(b, |a, b| a / b) == Value::full(shape.clone(), 1.0));
+            assert!(a.times(&other) == written.zip(&other, |a, b| a * b));
+        }
+        assert!(Value::full(shape.clone(), 1.0).times(&other) == other);
+
+        let (mut sum, kept) = (same.clone(), same.clone());
+        sum.add(&other);
+        assert!(sum == written.zip(&other, |a, b| a + b));
+        let mut changed = same.reshaped(&[6]);
+        changed.as_mut_slice()[1] = 7.0;
+        assert_eq!(changed.as_slice(), [2.0, 7.0, 2.0, 2.0, 2.0, 2.0]);
+        assert_eq!(changed.map(|x| x + 1.0).as_slice()[1], 8.0); // no longer the same everywhere
+        assert!(kept == written, "a handle keeps its numbers");
+    }
+}

@@ -54,6 +54,7 @@ pub(super) fn sums<T: Float>(x: &[T], origin: &[T]) -> Vec<(f64, f64)> {
     a.into_iter().zip(b).collect()
 }
 
+/// One row of x: adds x - origin and its square to the sums.
 struct Deviations<'a, T> {
     x: &'a [T],
     origin: &'a [T],
@@ -95,6 +96,7 @@ pub(super) fn forward<T: Float>(
     });
 }
 
+/// One row of x: writes y.
 struct Forward<'a, T> {
     x: &'a [T],
     origin: &'a [T],
@@ -142,6 +144,7 @@ pub(super) fn sums_of_dy<T: Float>(
         .collect()
 }
 
+/// One row of dy and x: adds dy and dy·(x - origin)·rstd to the sums.
 struct Upstream<'a, T> {
     dy: &'a [T],
     x: &'a [T],
@@ -192,6 +195,7 @@ pub(super) fn dx<T: Float>(
     });
 }
 
+/// One row of dy and x: writes dx.
 struct Backward<'a, T> {
     dy: &'a [T],
     x: &'a [T],
