@@ -58,7 +58,7 @@ pub mod exercises;
 mod float;
 mod gradient_check;
 mod init;
-#[cfg(debug_assertions)]
+#[cfg(all(debug_assertions, not(test)))]
 #[doc(hidden)]
 pub mod instances;
 mod lanes;
