@@ -46,17 +46,20 @@ pub(crate) fn each_column<S: Simd, T: Float>(
 /// As many numbers as there are lanes; if the slice is shorter, 0 in the others.
 #[inline(always)]
 pub(crate) fn load<S: Simd, V: SimdBase<S, Element: Float>>(simd: S, numbers: &[V::Element]) -> V {
-    if numbers.len() == V::LEN {
-        V::from_slice(simd, numbers)
-    } else {
-        padded(numbers, V::splat(simd, V::Element::default()))
-    }
+    load_or(simd, numbers, V::Element::default())
 }
 
-/// The numbers of a slice that does not fill all lanes; the other lanes keep what `filler` holds.
+/// As many numbers as there are lanes; if the slice is shorter, `filler` in the others.
 #[inline(always)]
-pub(crate) fn padded<S: Simd, V: SimdBase<S>>(numbers: &[V::Element], filler: V) -> V {
-    let mut lanes = filler;
+pub(crate) fn load_or<S: Simd, V: SimdBase<S, Element: Float>>(
+    simd: S,
+    numbers: &[V::Element],
+    filler: V::Element,
+) -> V {
+    if numbers.len() == V::LEN {
+        return V::from_slice(simd, numbers);
+    }
+    let mut lanes = V::splat(simd, filler);
     lanes.as_mut_slice()[..numbers.len()].copy_from_slice(numbers);
     lanes
 }

@@ -14,7 +14,7 @@ use std::ops::{Mul, Sub};
 use fearless_simd::{Simd, SimdBase};
 
 use crate::Float;
-use crate::lanes::{BLOCK, load, padded, total};
+use crate::lanes::{BLOCK, load, load_or, total};
 
 /// What the forward pass keeps of each row for the backward pass, not a copy of x̂:
 /// x̂ = ((x - origin) - shift)·rstd.
@@ -94,8 +94,8 @@ pub(super) fn sums<S: Simd, T: Float, const CENTRED: bool>(
     origin: T,
 ) -> (f64, f64) {
     let lanes = T::Lanes::<S>::LEN;
-    let [zero, origin] = [T::zero(), origin].map(|x| T::Lanes::<S>::splat(simd, x));
-    let add = |(a, b): (_, _), x| {
+    let zero = T::Lanes::<S>::splat(simd, T::zero());
+    let add = |(a, b): (_, _), x: T::Lanes<S>| {
         let d = if CENTRED { x - origin } else { x };
         (if CENTRED { a + d } else { a }, b + d * d)
     };
@@ -109,7 +109,7 @@ pub(super) fn sums<S: Simd, T: Float, const CENTRED: bool>(
             odd = add(odd, T::Lanes::<S>::from_slice(simd, &pair[lanes..]));
         }
         for rest in pairs.remainder().chunks(lanes) {
-            even = add(even, padded(rest, origin));
+            even = add(even, load_or(simd, rest, origin));
         }
         if CENTRED {
             sum += total(even.0 + odd.0);
@@ -177,7 +177,9 @@ fn add<S: Simd, V: SimdBase<S, Element: Float>>(
     gamma: &[V::Element],
     row: RowStatistics<V::Element>,
 ) {
-    let (dy, x, gamma): (V, V, V) = (load(simd, dy), load(simd, x), load(simd, gamma));
+    let (dy, gamma): (V, V) = (load(simd, dy), load(simd, gamma));
+    // With the origin, x̂ of an empty lane stays small; with 0 it may be infinite, and g·x̂ is 0·∞ then.
+    let x: V = load_or(simd, x, row.origin);
     let g = gamma * dy;
     *sums = (sums.0 + g, sums.1 + g * row.x_hat(x));
 }

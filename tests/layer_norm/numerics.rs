@@ -137,3 +137,14 @@ fn nan_and_infinity_stay_in_their_row() {
         assert_eq!(gradients.get(&layer.beta).unwrap(), &Tensor::new(array![2.0, 4.0]));
     }
 }
+
+/// The lanes that a row leaves empty must not bring in a 0·∞.
+#[test]
+fn a_row_of_equal_numbers_near_the_largest_has_a_gradient() {
+    let x = Tensor::parameter(Array2::from_elem((2, 37), 3e37_f32));
+    let dy = Tensor::new(Array2::from_shape_fn((2, 37), |(i, j)| ((i * 5 + j * 7) % 11) as f32));
+    let gradients = LayerNorm::new(37).forward(&x).backward_from(&dy);
+    let dx = gradients.get(&x).unwrap();
+    assert!(dx.value().iter().all(|dx| dx.is_finite()), "{dx}");
+    assert!(dx.value()[[0, 1]] != 0.0);
+}
