@@ -14,12 +14,11 @@ pub(crate) struct Value<T: Float> {
     shape: IxDyn,
 }
 
-/// Numbers, or one number that stands everywhere and is not written down until somebody looks: the
-/// gradient of a sum, or what a running mean starts from.
-struct Numbers<T: Float> {
-    written: OnceLock<Buffer<T>>,
-    /// The same number everywhere.
-    same: Option<T>,
+enum Numbers<T: Float> {
+    Written(Buffer<T>),
+    /// One number that stands everywhere and is not written down until somebody looks: the gradient of
+    /// a sum, or what a running mean starts from.
+    Same(T, OnceLock<Buffer<T>>),
 }
 
 impl<T: Float> Value<T> {
@@ -27,18 +26,25 @@ impl<T: Float> Value<T> {
     pub(crate) fn new(shape: impl Into<IxDyn>, numbers: impl Into<Buffer<T>>) -> Self {
         let (shape, numbers) = (shape.into(), numbers.into());
         assert_eq!(shape.size(), numbers.len(), "{shape:?} holds another number of values");
-        Self { numbers: Arc::new(Numbers { written: numbers.into(), same: None }), shape }
+        Self { numbers: Arc::new(Numbers::Written(numbers)), shape }
     }
 
     /// The same number everywhere.
     pub(crate) fn full(shape: impl Into<IxDyn>, x: T) -> Self {
-        let numbers = Numbers { written: OnceLock::new(), same: Some(x) };
-        Self { numbers: Arc::new(numbers), shape: shape.into() }
+        Self { numbers: Arc::new(Numbers::Same(x, OnceLock::new())), shape: shape.into() }
+    }
+
+    /// The number that stands everywhere, if there is one.
+    fn same(&self) -> Option<T> {
+        match *self.numbers {
+            Numbers::Same(x, _) => Some(x),
+            Numbers::Written(_) => None,
+        }
     }
 
     /// f of each number.
     pub(crate) fn map(&self, f: impl Fn(T) -> T + Copy + Sync + Send) -> Self {
-        if let Some(x) = self.numbers.same {
+        if let Some(x) = self.same() {
             return Self::full(self.raw_dim(), f(x));
         }
         let mut y = Buffer::new(self.len());
@@ -48,7 +54,7 @@ impl<T: Float> Value<T> {
 
     /// f of each pair of numbers; both values have the same shape.
     pub(crate) fn zip(&self, other: &Self, f: impl Fn(T, T) -> T + Copy + Sync + Send) -> Self {
-        match (self.numbers.same, other.numbers.same) {
+        match (self.same(), other.same()) {
             (Some(a), _) => return other.map(move |b| f(a, b)),
             (_, Some(b)) => return self.map(move |a| f(a, b)),
             _ => {}
@@ -61,7 +67,7 @@ impl<T: Float> Value<T> {
     /// The products with the numbers of another value of the same shape. Where these are all 1, as the
     /// gradient of a sum is, the other's numbers are the product already.
     pub(crate) fn times(&self, other: &Self) -> Self {
-        if self.numbers.same == Some(T::one()) {
+        if self.same() == Some(T::one()) {
             return other.clone();
         }
         self.zip(other, |a, b| a * b)
@@ -97,21 +103,22 @@ impl<T: Float> Value<T> {
     }
 
     pub(crate) fn as_slice(&self) -> &[T] {
-        self.numbers.written.get_or_init(|| {
-            Buffer::full(self.len(), self.numbers.same.expect("one number where none are written"))
-        })
+        match &*self.numbers {
+            Numbers::Written(numbers) => numbers,
+            Numbers::Same(x, written) => written.get_or_init(|| Buffer::full(self.len(), *x)),
+        }
     }
 
     /// The numbers, to be changed: in place if nobody else holds them, else in a copy that is this
     /// handle's own from here on.
     pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
-        if Arc::get_mut(&mut self.numbers).is_none() {
-            *self = self.map(|x| x);
+        if Arc::get_mut(&mut self.numbers).is_none() || self.same().is_some() {
+            *self = Self::copy_of(&self.view());
         }
-        self.as_slice(); // from here on, they are written down
-        let numbers = Arc::get_mut(&mut self.numbers).expect("nobody else holds a new one");
-        numbers.same = None;
-        numbers.written.get_mut().expect("written down")
+        match Arc::get_mut(&mut self.numbers) {
+            Some(Numbers::Written(numbers)) => numbers,
+            _ => unreachable!("a copy is written down, and nobody else holds it"),
+        }
     }
 
     pub(crate) fn view(&self) -> ArrayViewD<'_, T> {
