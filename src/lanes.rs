@@ -4,7 +4,6 @@
 //! many numbers at once as it can. How many there are does not depend on the machine, so the result
 //! does not either, to the last bit.
 
-use std::array;
 use std::ops::Range;
 
 use fearless_simd::{Simd, SimdBase};
@@ -22,23 +21,38 @@ pub(crate) trait Columns<S: Simd, T: Float> {
     fn run<V: SimdBase<S, Element = T>>(&mut self, simd: S, at: Range<usize>);
 }
 
-/// Runs `body` on all columns: the widest vectors first, then narrower ones for the rest.
+/// No work.
+impl<S: Simd, T: Float> Columns<S, T> for () {
+    #[inline(always)]
+    fn run<V: SimdBase<S, Element = T>>(&mut self, _: S, _: Range<usize>) {}
+}
+
+/// Runs `body` on all these columns: the widest vectors first, then narrower ones for the rest.
 #[inline(always)]
 pub(crate) fn each_column<S: Simd, T: Float>(
     simd: S,
-    columns: usize,
+    columns: Range<usize>,
     mut body: impl Columns<S, T>,
 ) {
     let (wide, narrow) = (T::Lanes::<S>::LEN, T::Block::<S>::LEN);
-    let mut at = 0;
-    while at + wide <= columns {
+    let Range { start: mut at, end } = columns;
+    // Four at a time: the loop itself costs less.
+    while at + 4 * wide <= end {
+        for start in [at, at + wide, at + 2 * wide, at + 3 * wide] {
+            body.run::<T::Lanes<S>>(simd, start..start + wide);
+        }
+        at += 4 * wide;
+    }
+    while at + wide <= end {
         body.run::<T::Lanes<S>>(simd, at..at + wide);
         at += wide;
     }
-    while at < columns {
-        let end = columns.min(at + narrow);
+    while at + narrow <= end {
+        body.run::<T::Block<S>>(simd, at..at + narrow);
+        at += narrow;
+    }
+    if at < end {
         body.run::<T::Block<S>>(simd, at..end);
-        at = end;
     }
 }
 // ANCHOR_END: each_column
@@ -89,10 +103,14 @@ pub(crate) fn add_to<S: Simd, V: SimdBase<S, Element: Float>>(
 pub(crate) fn total<S: Simd, V: SimdBase<S, Element: Float>>(lanes: V) -> f64 {
     let mut wide = [0.0; 16];
     wide.iter_mut().zip(lanes.as_slice()).for_each(|(wide, lane)| *wide = lane.wide());
-    // Arrays of a length that the compiler knows, so that it adds each half in one instruction.
-    let eight: [f64; 8] = array::from_fn(|lane| wide[lane] + wide[lane + 8]);
-    let four: [f64; 4] = array::from_fn(|lane| eight[lane] + eight[lane + 4]);
-    (four[0] + four[2]) + (four[1] + four[3])
+    let mut half = V::LEN / 2;
+    while half > 0 {
+        for lane in 0..half {
+            wide[lane] += wide[lane + half];
+        }
+        half /= 2;
+    }
+    wide[0]
 }
 
 // ANCHOR: sum

@@ -53,6 +53,11 @@ mod tests {
         let (dy, dy_images) = (numbers(matrix.shape(), 3), numbers(images.shape(), 4));
         note(LayerNorm::new(83).forward(&matrix), &dy, &matrix);
         note(RMSNorm::new(83).forward(&matrix), &dy, &matrix);
+        for features in [1, 3, 8, 13] {
+            let (narrow, dy) = (numbers(&[9, features], 5), numbers(&[9, features], 6));
+            note(LayerNorm::new(features).forward(&narrow), &dy, &narrow);
+            note(RMSNorm::new(features).forward(&narrow), &dy, &narrow);
+        }
         note(BatchNorm::new(83).forward_train(&matrix), &dy, &matrix);
         note(BatchNorm::new(4).forward_train(&images), &dy_images, &images);
         note(GroupNorm::new(2, 4).forward(&images), &dy_images, &images);

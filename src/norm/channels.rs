@@ -96,7 +96,7 @@ fn sums_of_planes<S: Simd, T: Float>(
             let d = x.iter().map(|x| x.wide() - origin.wide());
             d.fold((0.0, 0.0), |(sum, squares), d| (sum + d, squares + d * d))
         } else {
-            sums::<_, _, true>(simd, x, origin)
+            sums::<_, T::Lanes<_>, true>(simd, x, origin, ())
         });
     }
     both

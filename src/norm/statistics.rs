@@ -14,7 +14,7 @@ use std::ops::{Mul, Sub};
 use fearless_simd::{Simd, SimdBase};
 
 use crate::Float;
-use crate::lanes::{BLOCK, load, load_or, total};
+use crate::lanes::{BLOCK, Columns, each_column, load, load_or, total};
 
 /// What the forward pass keeps of each row for the backward pass, not a copy of x̂:
 /// x̂ = ((x - origin) - shift)·rstd.
@@ -49,32 +49,53 @@ pub(super) fn reciprocal_root(mean_square: f64, eps: f64) -> f64 {
     if square > exact && square < f64::INFINITY { 1.0 / square.sqrt() } else { f64::NAN }
 }
 
+/// Columns left to do of what runs along when the sums are complete: they keep the processor busy while
+/// it adds up lanes, takes a root and divides.
+const TRAIL: usize = 128;
+
 // ANCHOR: statistics
-/// The statistics of one row in one pass: mean and 1/√(var + eps), with the biased variance.
+/// The statistics of one row: mean and 1/√(var + eps), with the biased variance. `along` is work on the
+/// same columns of another row, done in the same loop.
 #[inline(always)]
 pub(super) fn statistics<S: Simd, T: Float, const CENTRED: bool>(
     simd: S,
     row: &[T],
     eps: f64,
+    along: impl Columns<S, T>,
 ) -> RowStatistics<T> {
-    let lanes = T::Lanes::<S>::LEN;
-    if row.len() < 2 * lanes {
-        return careful::<T, CENTRED>(row, eps);
-    }
+    let row_statistics = if row.len() < 2 * T::Lanes::<S>::LEN {
+        one_pass::<S, T::Block<S>, CENTRED>(simd, row, eps, along)
+    } else {
+        one_pass::<S, T::Lanes<S>, CENTRED>(simd, row, eps, along)
+    };
+    row_statistics.unwrap_or_else(|| careful::<T, CENTRED>(row, eps))
+}
+
+/// The statistics of one row in one pass, unless its numbers ask for more care.
+#[inline(always)]
+fn one_pass<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>(
+    simd: S,
+    row: &[V::Element],
+    eps: f64,
+    along: impl Columns<S, V::Element>,
+) -> Option<RowStatistics<V::Element>> {
     let share = 1.0 / row.len() as f64; // the same for all rows: divided once
     let origin = if CENTRED {
-        T::of(total(T::Lanes::<S>::from_slice(simd, &row[..lanes])) / lanes as f64)
+        let first: V = load_or(simd, &row[..row.len().min(V::LEN)], row[0]);
+        V::Element::of(total(first) / V::LEN as f64)
     } else {
-        T::zero()
+        V::Element::default()
     };
-    let (sum, squares) = sums::<_, _, CENTRED>(simd, row, origin);
+    let (sum, squares) = sums::<_, V, CENTRED>(simd, row, origin, along);
     let shift = if CENTRED { sum * share } else { 0.0 };
     let mean_square = squares * share;
     let var = mean_square - shift * shift;
-    if !trusted::<T>(var, mean_square) {
-        return careful::<T, CENTRED>(row, eps);
-    }
-    RowStatistics { origin, shift: T::of(shift), rstd: T::of(reciprocal_root(var, eps)) }
+    let rstd = V::Element::of(reciprocal_root(var, eps));
+    trusted::<V::Element>(var, mean_square).then_some(RowStatistics {
+        origin,
+        shift: V::Element::of(shift),
+        rstd,
+    })
 }
 // ANCHOR_END: statistics
 
@@ -87,28 +108,37 @@ pub(super) fn trusted<T: Float>(var: f64, mean_square: f64) -> bool {
 }
 
 /// Σ (x - origin) and Σ (x - origin)²; without `CENTRED`, the origin is 0 and the first sum too.
+/// `along` runs in the same loop, [`TRAIL`] columns behind.
 #[inline(always)]
-pub(super) fn sums<S: Simd, T: Float, const CENTRED: bool>(
+pub(super) fn sums<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>(
     simd: S,
-    row: &[T],
-    origin: T,
+    row: &[V::Element],
+    origin: V::Element,
+    mut along: impl Columns<S, V::Element>,
 ) -> (f64, f64) {
-    let lanes = T::Lanes::<S>::LEN;
-    let zero = T::Lanes::<S>::splat(simd, T::zero());
-    let add = |(a, b): (_, _), x: T::Lanes<S>| {
+    let zero = V::splat(simd, V::Element::default());
+    let add = |(a, b): (_, _), x: V| {
         let d = if CENTRED { x - origin } else { x };
         (if CENTRED { a + d } else { a }, b + d * d)
     };
     let (mut sum, mut squares) = (0.0, 0.0);
+    let (mut summed, mut done) = (0, 0); // columns here, columns of `along`
     for block in row.chunks(BLOCK) {
         // Two sets of lanes: an addition takes longer than loading the numbers for the next.
         let [mut even, mut odd] = [(zero, zero); 2];
-        let mut pairs = block.chunks_exact(2 * lanes);
+        let mut pairs = block.chunks_exact(2 * V::LEN);
         for pair in &mut pairs {
-            even = add(even, T::Lanes::<S>::from_slice(simd, &pair[..lanes]));
-            odd = add(odd, T::Lanes::<S>::from_slice(simd, &pair[lanes..]));
+            even = add(even, V::from_slice(simd, &pair[..V::LEN]));
+            odd = add(odd, V::from_slice(simd, &pair[V::LEN..]));
+            summed += 2 * V::LEN;
+            if summed > TRAIL {
+                for start in [done, done + V::LEN] {
+                    along.run::<V>(simd, start..start + V::LEN);
+                }
+                done += 2 * V::LEN;
+            }
         }
-        for rest in pairs.remainder().chunks(lanes) {
+        for rest in pairs.remainder().chunks(V::LEN) {
             even = add(even, load_or(simd, rest, origin));
         }
         if CENTRED {
@@ -116,6 +146,7 @@ pub(super) fn sums<S: Simd, T: Float, const CENTRED: bool>(
         }
         squares += total(even.1 + odd.1);
     }
+    each_column(simd, done..row.len(), along);
     (sum, squares)
 }
 
@@ -142,20 +173,29 @@ pub(super) fn sums_of_g<S: Simd, T: Float>(
     gamma: &[T],
     row: RowStatistics<T>,
 ) -> (f64, f64) {
-    let lanes = T::Lanes::<S>::LEN;
-    if dy.len() < 2 * lanes {
-        let g = |j: usize| gamma[j].wide() * dy[j].wide();
-        let x_hat = |j: usize| row.x_hat(x[j]).wide();
-        return (0..dy.len()).fold((0.0, 0.0), |(a, b), j| (a + g(j), b + g(j) * x_hat(j)));
+    if dy.len() < 2 * T::Lanes::<S>::LEN {
+        sums_of_g_in::<S, T::Block<S>>(simd, dy, x, gamma, row)
+    } else {
+        sums_of_g_in::<S, T::Lanes<S>>(simd, dy, x, gamma, row)
     }
+}
+
+#[inline(always)]
+fn sums_of_g_in<S: Simd, V: SimdBase<S, Element: Float>>(
+    simd: S,
+    dy: &[V::Element],
+    x: &[V::Element],
+    gamma: &[V::Element],
+    row: RowStatistics<V::Element>,
+) -> (f64, f64) {
     let (x, gamma) = (&x[..dy.len()], &gamma[..dy.len()]);
-    let zero = T::Lanes::<S>::splat(simd, T::zero());
+    let zero = V::splat(simd, V::Element::default());
     let (mut sum, mut sum_x_hat) = (0.0, 0.0);
     for ((dy, x), gamma) in dy.chunks(BLOCK).zip(x.chunks(BLOCK)).zip(gamma.chunks(BLOCK)) {
         let mut sums = (zero, zero);
-        let whole = dy.len() - dy.len() % lanes;
-        for start in (0..whole).step_by(lanes) {
-            let at = start..start + lanes;
+        let whole = dy.len() - dy.len() % V::LEN;
+        for start in (0..whole).step_by(V::LEN) {
+            let at = start..start + V::LEN;
             add(simd, &mut sums, &dy[at.clone()], &x[at.clone()], &gamma[at], row);
         }
         if whole < dy.len() {
