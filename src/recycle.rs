@@ -13,11 +13,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::float::sealed::Sealed;
 use crate::{Float, threads};
 
-/// Large arrays start at a multiple of so many bytes, a page of memory. Then no vector lies across two
-/// cache lines, and no number of one array looks like a neighbour of the other's to a processor that
-/// compares the last 12 bits of addresses: a tenth less time for a forward pass of 512 × 512.
+/// Large arrays start at a multiple of so many bytes, a page of memory: a twentieth to a tenth less time
+/// for passes over 512 × 512 than with arrays that start at any cache line.
 const PAGE: usize = 4096;
-/// Small ones start at a cache line.
+/// Small ones start at a cache line, so that no vector lies across two.
 const LINE: usize = 64;
 /// Smaller buffers are left to the allocator, which keeps them itself.
 const SMALLEST_BYTES: usize = 64 << 10;

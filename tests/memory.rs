@@ -16,7 +16,7 @@ static BYTES: PeakAlloc = PeakAlloc;
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 #[test]
-fn a_step_needs_five_times_its_input_at_most() {
+fn a_step_needs_twice_its_input_and_little_more() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let (rows, features) = (2048, 4096);
     let numbers = |scale: f32| {
@@ -26,14 +26,15 @@ fn a_step_needs_five_times_its_input_at_most() {
     let (x, w) = (Tensor::parameter(numbers(0.1)), Tensor::new(numbers(-0.01)));
     let layer: LayerNorm<f32> = LayerNorm::new(features);
 
-    // The output, its product with w, and the gradient of x: x̂ is computed again where it is needed.
+    // The output and its product with w. x̂ is computed again where it is needed, and the gradient of x
+    // gets the memory of the output: nobody needs that, since w wants no gradient.
     BYTES.reset_peak_usage();
     let before = BYTES.current_usage();
     let gradients = (layer.forward(&x) * &w).sum().backward();
     let most = BYTES.peak_usage() - before;
     println!("a step needed {:.2} times its input", most as f64 / input as f64);
     assert!(gradients.get(&x).is_some());
-    assert!(most <= 5 * input, "a step needed {most} bytes, its input has {input}");
+    assert!(2 * most <= 5 * input, "a step needed {most} bytes, its input has {input}");
 
     // What is kept for the next step goes when it is asked to.
     drop(gradients);

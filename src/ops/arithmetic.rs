@@ -26,8 +26,10 @@ fn add<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
 fn mul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (a, b) = together("mul", a, b);
     let y = a.value.zip(&b.value, |a, b| a * b);
-    let (av, bv) = (a.value.clone(), b.value.clone());
-    record(y, [&a, &b], move |dy, [da, db]| [da.then(|| dy.times(&bv)), db.then(|| dy.times(&av))])
+    // Each factor is kept only if the other one wants a gradient.
+    let keep = |x: &Tensor<T>, other: &Tensor<T>| other.node.is_some().then(|| x.value.clone());
+    let factors = [keep(&b, &a), keep(&a, &b)];
+    record(y, [&a, &b], move |dy, _| factors.each_ref().map(|x| Some(dy.times(x.as_ref()?))))
 }
 // ANCHOR_END: arithmetic
 
