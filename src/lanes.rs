@@ -32,7 +32,7 @@ impl<S: Simd, T: Float> Columns<S, T> for () {
 pub(crate) fn each_column<S: Simd, T: Float>(
     simd: S,
     columns: Range<usize>,
-    mut body: impl Columns<S, T>,
+    body: &mut impl Columns<S, T>,
 ) {
     let (wide, narrow) = (T::Lanes::<S>::LEN, T::Block::<S>::LEN);
     let Range { start: mut at, end } = columns;
@@ -56,6 +56,44 @@ pub(crate) fn each_column<S: Simd, T: Float>(
     }
 }
 // ANCHOR_END: each_column
+
+/// A loop over columns that another loop takes along, a few columns at a time.
+pub(crate) struct Along<B> {
+    body: B,
+    columns: Range<usize>,
+}
+
+impl<B> Along<B> {
+    /// All these columns are still to do.
+    pub(crate) fn new(body: B, columns: Range<usize>) -> Self {
+        Self { body, columns }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// Works on the next `V::LEN` columns.
+    #[inline(always)]
+    pub(crate) fn next<S: Simd, V: SimdBase<S, Element: Float>>(&mut self, simd: S)
+    where
+        B: Columns<S, V::Element>,
+    {
+        let start = self.columns.start;
+        self.columns.start += V::LEN;
+        self.body.run::<V>(simd, start..self.columns.start);
+    }
+
+    /// Works on what is left.
+    #[inline(always)]
+    pub(crate) fn finish<S: Simd, T: Float>(&mut self, simd: S)
+    where
+        B: Columns<S, T>,
+    {
+        each_column(simd, self.columns.clone(), &mut self.body);
+        self.columns.start = self.columns.end;
+    }
+}
 
 /// As many numbers as there are lanes; if the slice is shorter, 0 in the others.
 #[inline(always)]

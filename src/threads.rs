@@ -22,24 +22,20 @@ pub(crate) fn piece(items: usize, numbers: usize) -> usize {
 }
 // ANCHOR_END: piece
 
-/// Runs `work` on each piece, on all threads if there is more than one of both; the results in the
-/// pieces' order.
-pub(crate) fn each<I: Send, R: Send>(
+/// Runs `work` on each piece, on all threads if there is more than one of both. A result goes into a
+/// place that came with the piece.
+pub(crate) fn each<I: Send>(
     pieces: impl ExactSizeIterator<Item = I>,
-    work: impl Fn(I) -> R + Sync + Send,
-) -> Vec<R> {
+    work: impl Fn(I) + Sync + Send,
+) {
     if pieces.len() <= 1 || rayon::current_num_threads() == 1 {
-        return pieces.map(work).collect();
+        return pieces.for_each(work);
     }
-    let slots: Vec<_> = pieces.map(|piece| Mutex::new((Some(piece), None))).collect();
-    at_once(slots.len(), &|number| {
-        let mut slot = slots[number].lock().expect("each slot is used once");
-        let (piece, result) = &mut *slot;
-        *result = piece.take().map(&work);
+    let pieces: Vec<_> = pieces.map(|piece| Mutex::new(Some(piece))).collect();
+    at_once(pieces.len(), &|number| {
+        let piece = pieces[number].lock().expect("each piece is taken once").take();
+        work(piece.expect("each piece is taken once"));
     });
-    let results =
-        slots.into_iter().map(|slot| slot.into_inner().ok().and_then(|(_, result)| result));
-    results.map(|result| result.expect("every piece was worked on")).collect()
 }
 
 /// Calls `work` with each number below `pieces`. Behind a `dyn`, so that rayon's machinery is

@@ -10,6 +10,7 @@ use super::planes::Planes;
 use super::statistics::{RowStatistics, reciprocal_root, sums, sums_of_g, trusted};
 use super::{array, columns};
 use crate::autograd::record;
+use crate::lanes::Along;
 use crate::recycle::Buffer;
 use crate::{Float, Tensor, threads, vectors};
 
@@ -44,12 +45,14 @@ pub(super) fn statistics<T: Float>(x: &[T], planes: &Planes) -> Vec<Statistics> 
         columns::sums(x, &origins)
     } else {
         let (piece, numbers) = planes.piece();
-        let pieces = threads::each(x.chunks(numbers).enumerate(), |(number, x)| {
+        let mut of_planes = vec![(0.0, 0.0); x.len() / planes.positions];
+        let pieces = x.chunks(numbers).zip(of_planes.chunks_mut(piece)).enumerate();
+        threads::each(pieces, |(number, (x, sums))| {
             let origin = |plane: usize| origins[planes.set(number * piece + plane)];
-            dispatch!(vectors::level(), simd => sums_of_planes(simd, x, planes.positions, origin))
+            dispatch!(vectors::level(), simd => sums_of_planes(simd, x, origin, sums));
         });
         let mut sums = vec![(0.0, 0.0); planes.sets()];
-        for (plane, (a, b)) in pieces.into_iter().flatten().enumerate() {
+        for (plane, (a, b)) in of_planes.into_iter().enumerate() {
             let (sum, squares) = &mut sums[planes.set(plane)];
             (*sum, *squares) = (*sum + a, *squares + b);
         }
@@ -86,20 +89,19 @@ fn nearby<T: Float>(x: &[T], planes: &Planes, set: usize) -> T {
 fn sums_of_planes<S: Simd, T: Float>(
     simd: S,
     x: &[T],
-    positions: usize,
     origin: impl Fn(usize) -> T,
-) -> Vec<(f64, f64)> {
-    let mut both = Vec::with_capacity(x.len() / positions);
-    for (plane, x) in x.chunks_exact(positions).enumerate() {
+    of_planes: &mut [(f64, f64)],
+) {
+    let positions = x.len() / of_planes.len();
+    for (plane, (x, of_plane)) in x.chunks_exact(positions).zip(of_planes).enumerate() {
         let origin = origin(plane);
-        both.push(if x.len() < 2 * T::Lanes::<S>::LEN {
+        *of_plane = if x.len() < 2 * T::Lanes::<S>::LEN {
             let d = x.iter().map(|x| x.wide() - origin.wide());
             d.fold((0.0, 0.0), |(sum, squares), d| (sum + d, squares + d * d))
         } else {
-            sums::<_, T::Lanes<_>, true>(simd, x, origin, ())
-        });
+            sums::<_, T::Lanes<_>, true>(simd, x, origin, &mut Along::new((), 0..0))
+        };
     }
-    both
 }
 
 /// The statistics of some sets again, in two passes, all in `f64`, as in `kernel.rs`.
@@ -199,12 +201,13 @@ fn backward<T: Float>(
     let sums = if columns {
         columns::sums_of_dy(dy, x, sets)
     } else {
-        let pieces = dy.chunks(numbers).zip(x.chunks(numbers)).enumerate();
-        let pieces = threads::each(pieces, |(number, (dy, x))| {
+        let mut sums = vec![(0.0, 0.0); x.len() / planes.positions.max(1)];
+        let pieces = dy.chunks(numbers).zip(x.chunks(numbers)).zip(sums.chunks_mut(piece));
+        threads::each(pieces.enumerate(), |(number, ((dy, x), sums))| {
             let set = |plane: usize| sets[planes.set(number * piece + plane)];
-            dispatch!(vectors::level(), simd => sums_of_dy(simd, dy, x, planes.positions, set))
+            dispatch!(vectors::level(), simd => sums_of_dy(simd, dy, x, set, sums));
         });
-        pieces.into_iter().flatten().collect()
+        sums
     };
 
     // The means over each set of the gradient g = γ·dy of x̂, and of g·x̂.
@@ -254,14 +257,13 @@ fn sums_of_dy<S: Simd, T: Float>(
     simd: S,
     dy: &[T],
     x: &[T],
-    positions: usize,
     set: impl Fn(usize) -> RowStatistics<T>,
-) -> Vec<(f64, f64)> {
+    of_planes: &mut [(f64, f64)],
+) {
+    let positions = x.len() / of_planes.len();
     let ones = vec![T::one(); positions]; // g = γ·dy with γ one
-    let mut both = Vec::with_capacity(x.len() / positions);
-    let planes = dy.chunks_exact(positions).zip(x.chunks_exact(positions));
-    for (plane, (dy, x)) in planes.enumerate() {
-        both.push(sums_of_g(simd, dy, x, &ones, set(plane)));
+    let planes = dy.chunks_exact(positions).zip(x.chunks_exact(positions)).zip(of_planes);
+    for (plane, ((dy, x), of_plane)) in planes.enumerate() {
+        *of_plane = sums_of_g(simd, dy, x, &ones, set(plane));
     }
-    both
 }

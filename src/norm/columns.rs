@@ -45,7 +45,7 @@ pub(super) fn sums<T: Float>(x: &[T], origin: &[T]) -> Vec<(f64, f64)> {
         dispatch!(vectors::level(), simd => {
             for x in x.chunks_exact(columns) {
                 let [a, b] = sums.next_row();
-                each_column(simd, 0..columns, Deviations { x, origin, a, b });
+                each_column(simd, 0..columns, &mut Deviations { x, origin, a, b });
             }
             sums.flush();
         });
@@ -89,8 +89,8 @@ pub(super) fn forward<T: Float>(
     threads::each(x.chunks(numbers).zip(y.chunks_mut(numbers)), |(x, y)| {
         dispatch!(vectors::level(), simd => {
             for (x, y) in x.chunks_exact(columns).zip(y.chunks_exact_mut(columns)) {
-                let row = Forward { x, origin, scale: &scale, offset: &offset, y };
-                each_column(simd, 0..columns, row);
+                let mut row = Forward { x, origin, scale: &scale, offset: &offset, y };
+                each_column(simd, 0..columns, &mut row);
             }
         });
     });
@@ -132,7 +132,7 @@ pub(super) fn sums_of_dy<T: Float>(
         dispatch!(vectors::level(), simd => {
             for (dy, x) in dy.chunks_exact(columns).zip(x.chunks_exact(columns)) {
                 let [a, b] = sums.next_row();
-                each_column(simd, 0..columns, Upstream { dy, x, origin, rstd, a, b });
+                each_column(simd, 0..columns, &mut Upstream { dy, x, origin, rstd, a, b });
             }
             sums.flush();
         });
@@ -189,7 +189,7 @@ pub(super) fn dx<T: Float>(
             let rows = dy.chunks_exact(columns).zip(x.chunks_exact(columns));
             for ((dy, x), dx) in rows.zip(dx.chunks_exact_mut(columns)) {
                 let (slope, base) = (&slope[..], &base[..]);
-                each_column(simd, 0..columns, Backward { dy, x, gamma, origin, rstd, slope, base, dx });
+                each_column(simd, 0..columns, &mut Backward { dy, x, gamma, origin, rstd, slope, base, dx });
             }
         });
     });

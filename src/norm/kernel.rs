@@ -14,7 +14,7 @@ use fearless_simd::{Simd, SimdBase, dispatch};
 
 use super::statistics::{RowStatistics, statistics, sums_of_g};
 use super::sums::{ColumnSums, parts, together};
-use crate::lanes::{Columns, add_to, each_column, load, store};
+use crate::lanes::{Along, Columns, add_to, each_column, load, store};
 use crate::recycle::Buffer;
 use crate::{Float, threads, vectors};
 
@@ -56,25 +56,21 @@ fn forward_rows<S: Simd, T: Float, const CENTRED: bool>(
     in_cache: bool,
 ) {
     let features = gamma.len();
-    let mut following = x.chunks_exact(features).skip(1);
-    let mut known = None;
+    let nothing =
+        Output::<T, CENTRED> { x: &[], gamma, beta, row: RowStatistics::default(), y: &mut [] };
+    let mut output = Along::new(nothing, 0..0);
     let slices = x.chunks_exact(features).zip(y.chunks_exact_mut(features));
     for ((x, y), row) in slices.zip(rows) {
-        *row = match known {
-            Some(row) => row,
-            None => statistics::<_, _, CENTRED>(simd, x, eps, ()),
-        };
-        let output = Output::<T, CENTRED> { x, gamma, beta, row: *row, y };
-        known = match following.next() {
-            // The sums over the next row and this row's output in one loop: loads, additions and
-            // stores at once. From memory, one after the other is faster: up to a quarter.
-            Some(next) if in_cache => Some(statistics::<_, _, CENTRED>(simd, next, eps, output)),
-            _ => {
-                each_column(simd, 0..features, output);
-                None
-            }
-        };
+        // The sums over this row and y of the one before in the same loop: loads, additions and stores
+        // at once. From memory, one after the other is faster, by up to a quarter.
+        *row = statistics::<_, _, CENTRED>(simd, x, eps, &mut output);
+        output.finish(simd);
+        output = Along::new(Output { x, gamma, beta, row: *row, y }, 0..features);
+        if !in_cache {
+            output.finish(simd);
+        }
     }
+    output.finish(simd);
 }
 
 /// The forward pass of one row: y.
@@ -147,8 +143,9 @@ fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
         let (sum_g, sum_g_x_hat) = sums_of_g(simd, dy, x, gamma, row);
         let (mean_g, mean_g_x_hat) = (T::of(sum_g * share), T::of(sum_g_x_hat * share));
         let [dgamma, dbeta] = sums.next_row();
-        let row = Row::<T, CENTRED> { dy, x, gamma, row, mean_g, mean_g_x_hat, dx, dgamma, dbeta };
-        each_column(simd, 0..features, row);
+        let mut row =
+            Row::<T, CENTRED> { dy, x, gamma, row, mean_g, mean_g_x_hat, dx, dgamma, dbeta };
+        each_column(simd, 0..features, &mut row);
     }
     sums.flush();
 }

@@ -14,7 +14,7 @@ use std::ops::{Mul, Sub};
 use fearless_simd::{Simd, SimdBase};
 
 use crate::Float;
-use crate::lanes::{BLOCK, Columns, each_column, load, load_or, total};
+use crate::lanes::{Along, BLOCK, Columns, load, load_or, total};
 
 /// What the forward pass keeps of each row for the backward pass, not a copy of x̂:
 /// x̂ = ((x - origin) - shift)·rstd.
@@ -49,19 +49,19 @@ pub(super) fn reciprocal_root(mean_square: f64, eps: f64) -> f64 {
     if square > exact && square < f64::INFINITY { 1.0 / square.sqrt() } else { f64::NAN }
 }
 
-/// Columns left to do of what runs along when the sums are complete: they keep the processor busy while
-/// it adds up lanes, takes a root and divides.
-const TRAIL: usize = 128;
+/// Columns by which the sums are ahead of what they take along. So much of it is left to do when they are
+/// complete, and keeps the processor busy while lanes are added up, a root taken and a division made.
+const LEAD: usize = 128;
 
 // ANCHOR: statistics
-/// The statistics of one row: mean and 1/√(var + eps), with the biased variance. `along` is work on the
-/// same columns of another row, done in the same loop.
+/// The statistics of one row: mean and 1/√(var + eps), with the biased variance. `along` is work on as
+/// many columns of another row, taken along as far as it goes.
 #[inline(always)]
 pub(super) fn statistics<S: Simd, T: Float, const CENTRED: bool>(
     simd: S,
     row: &[T],
     eps: f64,
-    along: impl Columns<S, T>,
+    along: &mut Along<impl Columns<S, T>>,
 ) -> RowStatistics<T> {
     let row_statistics = if row.len() < 2 * T::Lanes::<S>::LEN {
         one_pass::<S, T::Block<S>, CENTRED>(simd, row, eps, along)
@@ -77,7 +77,7 @@ fn one_pass<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>(
     simd: S,
     row: &[V::Element],
     eps: f64,
-    along: impl Columns<S, V::Element>,
+    along: &mut Along<impl Columns<S, V::Element>>,
 ) -> Option<RowStatistics<V::Element>> {
     let share = 1.0 / row.len() as f64; // the same for all rows: divided once
     let origin = if CENTRED {
@@ -108,37 +108,40 @@ pub(super) fn trusted<T: Float>(var: f64, mean_square: f64) -> bool {
 }
 
 /// Σ (x - origin) and Σ (x - origin)²; without `CENTRED`, the origin is 0 and the first sum too.
-/// `along` runs in the same loop, [`TRAIL`] columns behind.
+/// `along` runs in the same loop, [`LEAD`] columns behind, and is left to be finished.
 #[inline(always)]
 pub(super) fn sums<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>(
     simd: S,
     row: &[V::Element],
     origin: V::Element,
-    mut along: impl Columns<S, V::Element>,
+    along: &mut Along<impl Columns<S, V::Element>>,
 ) -> (f64, f64) {
     let zero = V::splat(simd, V::Element::default());
     let add = |(a, b): (_, _), x: V| {
         let d = if CENTRED { x - origin } else { x };
         (if CENTRED { a + d } else { a }, b + d * d)
     };
+    let pair = 2 * V::LEN;
+    // Columns to add up before `along` sets in.
+    let mut lead = if along.is_done() { row.len() } else { LEAD };
     let (mut sum, mut squares) = (0.0, 0.0);
-    let (mut summed, mut done) = (0, 0); // columns here, columns of `along`
     for block in row.chunks(BLOCK) {
         // Two sets of lanes: an addition takes longer than loading the numbers for the next.
         let [mut even, mut odd] = [(zero, zero); 2];
-        let mut pairs = block.chunks_exact(2 * V::LEN);
-        for pair in &mut pairs {
+        let (pairs, rest) = block.split_at(block.len() - block.len() % pair);
+        let (alone, together) = pairs.split_at(lead.min(pairs.len()));
+        lead -= alone.len();
+        for pair in alone.chunks_exact(pair) {
             even = add(even, V::from_slice(simd, &pair[..V::LEN]));
             odd = add(odd, V::from_slice(simd, &pair[V::LEN..]));
-            summed += 2 * V::LEN;
-            if summed > TRAIL {
-                for start in [done, done + V::LEN] {
-                    along.run::<V>(simd, start..start + V::LEN);
-                }
-                done += 2 * V::LEN;
-            }
         }
-        for rest in pairs.remainder().chunks(V::LEN) {
+        for pair in together.chunks_exact(pair) {
+            even = add(even, V::from_slice(simd, &pair[..V::LEN]));
+            odd = add(odd, V::from_slice(simd, &pair[V::LEN..]));
+            along.next::<S, V>(simd);
+            along.next::<S, V>(simd);
+        }
+        for rest in rest.chunks(V::LEN) {
             even = add(even, load_or(simd, rest, origin));
         }
         if CENTRED {
@@ -146,7 +149,6 @@ pub(super) fn sums<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>
         }
         squares += total(even.1 + odd.1);
     }
-    each_column(simd, done..row.len(), along);
     (sum, squares)
 }
 

@@ -17,10 +17,10 @@ impl<T: Float> Tensor<T> {
     pub fn sum(&self) -> Self {
         let numbers = self.as_slice();
         let pieces = numbers.chunks(threads::piece(numbers.len(), numbers.len()));
-        let sums = threads::each(
-            pieces,
-            |piece| dispatch!(vectors::level(), simd => lanes::sum(simd, piece)),
-        );
+        let mut sums = vec![0.0; pieces.len()];
+        threads::each(pieces.zip(&mut sums), |(piece, sum)| {
+            *sum = dispatch!(vectors::level(), simd => lanes::sum(simd, piece));
+        });
         let y = arr0(T::of(sums.into_iter().sum())).into_dyn();
         let shape = self.value.raw_dim();
         record(y, [self], move |dy, _| [Some(Value::full(shape.clone(), dy.as_slice()[0]))])
