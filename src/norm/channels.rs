@@ -104,7 +104,7 @@ fn sums_of_planes<S: Simd, T: Float>(
     }
 }
 
-/// The statistics of some sets again, in two passes, all in `f64`, as in `kernel.rs`.
+/// The statistics of some sets again, in two passes, all in `f64`, as in `statistics.rs`.
 fn careful<T: Float>(x: &[T], planes: &Planes, sets: &[usize], statistics: &mut [Statistics]) {
     let n = planes.values_per_set() as f64;
     let mut again = vec![false; planes.sets()];
