@@ -245,7 +245,7 @@ fn draw(rows: &[Row]) -> Result<String> {
         drawing::title(figure, "Forward pass, in the time of a copy", 0.0)?;
         let most = rows.iter().map(|row| row.copies_75).fold(10.0, f64::max);
         let x = Axis {
-            ends: (0.6f64.log10(), (1.7 * most).log10()),
+            ends: (0.45f64.log10(), (1.7 * most).log10()),
             ticks: [1.0, 3.0, 10.0, 30.0, 100.0, 300.0]
                 .into_iter()
                 .filter(|copies| *copies < 1.7 * most)
@@ -270,9 +270,10 @@ fn draw(rows: &[Row]) -> Result<String> {
                 panel.line(at(row.copies_25, step), at(row.copies_75, step), line(colour, 3.0))?;
                 panel.disc(at(row.copies_median, step), 5.0, colour)?;
                 // The first dots are the rightmost ones: what is written beside them stands to their left.
+                // The other words stand to the right, and never on the line at one copy.
                 let (beside, offset, side) = match step {
                     0 => (row.copies_25, (-10.0, 0.0), HPos::Right),
-                    _ => (row.copies_75, (10.0, 0.0), HPos::Left),
+                    _ => (row.copies_75.max(1.0), (10.0, 0.0), HPos::Left),
                 };
                 let times = times(row.copies_median);
                 let words = if step == 0 { format!("{}: {times}", name(row)) } else { times };

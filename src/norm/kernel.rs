@@ -65,8 +65,7 @@ fn forward_rows<S: Simd, T: Float, const CENTRED: bool>(
     let mut output = Along::new(nothing, 0..0);
     let slices = x.chunks_exact(features).zip(y.chunks_exact_mut(features));
     for ((x, y), row) in slices.zip(rows) {
-        // The sums over this row and y of the one before in the same loop: loads, additions and stores
-        // at once.
+        // The sums over this row, and y of the one before, in one loop.
         *row = statistics::<_, _, CENTRED>(simd, x, eps, &mut output);
         output.finish(simd);
         output = Along::new(Output { x, gamma, beta, row: *row, y }, 0..features);

@@ -54,8 +54,8 @@ pub(super) fn reciprocal_root(mean_square: f64, eps: f64) -> f64 {
 const LEAD: usize = 128;
 
 // ANCHOR: statistics
-/// The statistics of one row: mean and 1/√(var + eps), with the biased variance. `along` is work on as
-/// many columns of another row, taken along as far as it goes.
+/// The statistics of one row: mean and 1/√(var + eps), with the biased variance.
+/// `along` is work on as many columns of another row, taken along as far as it goes.
 #[inline(always)]
 pub(super) fn statistics<S: Simd, T: Float, const CENTRED: bool>(
     simd: S,
@@ -64,38 +64,34 @@ pub(super) fn statistics<S: Simd, T: Float, const CENTRED: bool>(
     along: &mut Along<impl Columns<S, T>>,
 ) -> RowStatistics<T> {
     let row_statistics = if row.len() < 2 * T::Lanes::<S>::LEN {
-        one_pass::<S, T::Block<S>, CENTRED>(simd, row, eps, along)
+        one_pass::<S, T, T::Block<S>, CENTRED>(simd, row, eps, along)
     } else {
-        one_pass::<S, T::Lanes<S>, CENTRED>(simd, row, eps, along)
+        one_pass::<S, T, T::Lanes<S>, CENTRED>(simd, row, eps, along)
     };
     row_statistics.unwrap_or_else(|| careful::<T, CENTRED>(row, eps))
 }
 
 /// The statistics of one row in one pass, unless its numbers ask for more care.
 #[inline(always)]
-fn one_pass<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>(
+fn one_pass<S: Simd, T: Float, V: SimdBase<S, Element = T>, const CENTRED: bool>(
     simd: S,
-    row: &[V::Element],
+    row: &[T],
     eps: f64,
-    along: &mut Along<impl Columns<S, V::Element>>,
-) -> Option<RowStatistics<V::Element>> {
+    along: &mut Along<impl Columns<S, T>>,
+) -> Option<RowStatistics<T>> {
     let share = 1.0 / row.len() as f64; // the same for all rows: divided once
     let origin = if CENTRED {
         let first: V = load_or(simd, &row[..row.len().min(V::LEN)], row[0]);
-        V::Element::of(total(first) / V::LEN as f64)
+        T::of(total(first) / V::LEN as f64)
     } else {
-        V::Element::default()
+        T::zero()
     };
     let (sum, squares) = sums::<_, V, CENTRED>(simd, row, origin, along);
     let shift = if CENTRED { sum * share } else { 0.0 };
     let mean_square = squares * share;
     let var = mean_square - shift * shift;
-    let rstd = V::Element::of(reciprocal_root(var, eps));
-    trusted::<V::Element>(var, mean_square).then_some(RowStatistics {
-        origin,
-        shift: V::Element::of(shift),
-        rstd,
-    })
+    let (shift, rstd) = (T::of(shift), T::of(reciprocal_root(var, eps)));
+    trusted::<T>(var, mean_square).then_some(RowStatistics { origin, shift, rstd })
 }
 // ANCHOR_END: statistics
 
