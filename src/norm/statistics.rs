@@ -149,8 +149,8 @@ pub(super) fn sums<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>
 }
 
 // ANCHOR: careful
-/// The statistics of one row in two passes, all in `f64`: for rows where one pass in the element type
-/// would not do.
+/// The statistics of one row in two passes, all in `f64`: for rows where one pass in the element
+/// type would not do.
 fn careful<T: Float, const CENTRED: bool>(row: &[T], eps: f64) -> RowStatistics<T> {
     let n = row.len() as f64;
     // Measured from the first number, a row of equal numbers is a row of exact zeros.
