@@ -152,11 +152,11 @@ pub(crate) fn total<S: Simd, V: SimdBase<S, Element: Float>>(lanes: V) -> f64 {
 }
 
 // ANCHOR: sum
-/// The sum of some numbers.
+/// The sum of some numbers. It starts from -0, to which 0 and -0 can be added without a change.
 #[inline(always)]
 pub(crate) fn sum<S: Simd, T: Float>(simd: S, numbers: &[T]) -> f64 {
-    let (lanes, zero) = (T::Lanes::<S>::LEN, T::Lanes::<S>::splat(simd, T::zero()));
-    let mut sum = 0.0;
+    let (lanes, zero) = (T::Lanes::<S>::LEN, T::Lanes::<S>::splat(simd, T::neg_zero()));
+    let mut sum = -0.0;
     for block in numbers.chunks(BLOCK) {
         // Four sets of lanes: an addition takes longer than loading the numbers for the next.
         let mut sums = [zero; 4];
@@ -167,7 +167,7 @@ pub(crate) fn sum<S: Simd, T: Float>(simd: S, numbers: &[T]) -> f64 {
             }
         }
         for rest in fours.remainder().chunks(lanes) {
-            sums[0] += load::<_, T::Lanes<S>>(simd, rest);
+            sums[0] += load_or::<_, T::Lanes<S>>(simd, rest, T::neg_zero());
         }
         sum += total((sums[0] + sums[1]) + (sums[2] + sums[3]));
     }

@@ -75,6 +75,7 @@ mod schedule;
 mod sgd;
 mod shape;
 mod storage;
+mod sums;
 mod tensor;
 mod threads;
 mod vectors;

@@ -64,6 +64,23 @@ impl<T: Float> Value<T> {
         Self::new(self.raw_dim(), y)
     }
 
+    /// f of each three numbers; all three values have the same shape.
+    pub(crate) fn zip3(
+        &self,
+        second: &Self,
+        third: &Self,
+        f: impl Fn(T, T, T) -> T + Copy + Sync + Send,
+    ) -> Self {
+        let mut y = Buffer::new(self.len());
+        let piece = threads::piece(y.len(), y.len());
+        let pairs = self.as_slice().chunks(piece).zip(second.as_slice().chunks(piece));
+        let pieces = y.chunks_mut(piece).zip(pairs).zip(third.as_slice().chunks(piece));
+        threads::each(pieces, |((y, (a, b)), c)| {
+            y.iter_mut().zip(a).zip(b).zip(c).for_each(|(((y, &a), &b), &c)| *y = f(a, b, c));
+        });
+        Self::new(self.raw_dim(), y)
+    }
+
     /// The products with the numbers of another value of the same shape. Where these are all 1, as the
     /// gradient of a sum is, the other's numbers are the product already.
     pub(crate) fn times(&self, other: &Self) -> Self {
@@ -105,7 +122,15 @@ impl<T: Float> Value<T> {
     pub(crate) fn as_slice(&self) -> &[T] {
         match &*self.numbers {
             Numbers::Written(numbers) => numbers,
-            Numbers::Same(x, written) => written.get_or_init(|| Buffer::full(self.len(), *x)),
+            Numbers::Same(x, written) => {
+                // Filled before the cell is touched, and not inside of `get_or_init`: the threads that
+                // fill it may meanwhile take up a task that waits for this very cell. If two fill at
+                // once, the second is dropped.
+                if written.get().is_none() {
+                    let _ = written.set(Buffer::full(self.len(), *x));
+                }
+                written.get().expect("just set")
+            }
         }
     }
 

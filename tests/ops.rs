@@ -1,6 +1,10 @@
 //! The operations that attention and losses are made of. Page: `book/src/tensor.md`.
 
+#[path = "ops/arithmetic.rs"]
+mod arithmetic;
 mod common;
+#[path = "ops/sums.rs"]
+mod sums;
 
 use approx::assert_relative_eq;
 use common::{assert_close, normal, panic_of};

@@ -37,40 +37,60 @@ fn mul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
 fn sub<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (a, b) = together("sub", a, b);
     let y = a.value.zip(&b.value, |a, b| a - b);
-    record(y, [&a, &b], |dy, [da, db]| [da.then(|| dy.clone()), db.then(|| dy.map(move |d| -d))])
+    record(y, [&a, &b], |dy, [da, db]| [da.then(|| dy.clone()), db.then(|| dy.map(|d| -d))])
 }
 
 #[track_caller]
 fn div<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (a, b) = together("div", a, b);
     let y = a.value.zip(&b.value, |a, b| a / b);
-    let (av, bv) = (a.value.clone(), b.value.clone());
+    let (yv, bv) = (y.clone(), b.value.clone());
     record(y, [&a, &b], move |dy, [da, db]| {
-        [
-            da.then(|| dy.zip(&bv, move |d, b| d / b)),
-            // d(a/b)/db = -a/b²
-            db.then(|| dy.zip(&av.zip(&bv, |a, b| -a / (b * b)), |d, slope| d * slope)),
-        ]
+        [da.then(|| dy.zip(&bv, |d, b| d / b)), db.then(|| dy.zip3(&yv, &bv, by_the_divisor))]
     })
 }
 
-/// `scale · a + offset`, elementwise: every operation with one scalar but division by a tensor.
-fn affine<T: Float>(a: &Tensor<T>, scale: T, offset: T) -> Tensor<T> {
-    let y = a.value.map(move |a| scale * a + offset);
-    record(y, [a], move |dy, _| [Some(dy.map(move |d| scale * d))])
+/// `dy · d(a/b)/db = -dy·y/b`, where `y = a/b`.
+///
+/// The square of b may leave the type where the answer does not, and so may dy·y, dy/b or y/b. What
+/// stays inside is: a divisor above 1 first takes the larger factor down, a smaller one takes the
+/// smaller factor up.
+fn by_the_divisor<T: Float>(dy: T, y: T, b: T) -> T {
+    let (larger, smaller) = if dy.abs() > y.abs() { (dy, y) } else { (y, dy) };
+    if b.abs() > T::one() { -(larger / b * smaller) } else { -(smaller / b * larger) }
 }
 
-/// `scalar / a`, elementwise.
+fn add_scalar<T: Float>(a: &Tensor<T>, scalar: T) -> Tensor<T> {
+    record(a.value.map(move |a| a + scalar), [a], |dy, _| [Some(dy.clone())])
+}
+
+fn sub_scalar<T: Float>(a: &Tensor<T>, scalar: T) -> Tensor<T> {
+    record(a.value.map(move |a| a - scalar), [a], |dy, _| [Some(dy.clone())])
+}
+
+fn mul_scalar<T: Float>(a: &Tensor<T>, scalar: T) -> Tensor<T> {
+    record(a.value.map(move |a| a * scalar), [a], move |dy, _| [Some(dy.map(|d| d * scalar))])
+}
+
+/// A division, not a product with the reciprocal, which is rounded and may be infinite.
+fn div_scalar<T: Float>(a: &Tensor<T>, scalar: T) -> Tensor<T> {
+    record(a.value.map(move |a| a / scalar), [a], move |dy, _| [Some(dy.map(|d| d / scalar))])
+}
+
+fn scalar_minus<T: Float>(scalar: T, a: &Tensor<T>) -> Tensor<T> {
+    record(a.value.map(move |a| scalar - a), [a], |dy, _| [Some(dy.map(|d| -d))])
+}
+
 fn scalar_over<T: Float>(scalar: T, a: &Tensor<T>) -> Tensor<T> {
     let y = a.value.map(move |a| scalar / a);
-    let av = a.value.clone();
-    record(y, [a], move |dy, _| [Some(dy.zip(&av, move |d, a| -d * scalar / (a * a)))])
+    let (yv, av) = (y.clone(), a.value.clone());
+    record(y, [a], move |dy, _| [Some(dy.zip3(&yv, &av, by_the_divisor))])
 }
 
 /// The operator for every mix of owned and borrowed tensors, and for a scalar of the tensor's type
 /// on the right.
 macro_rules! operator {
-    ($trait:ident, $method:ident, $op:path, |$a:ident, $scalar:ident| $with_scalar:expr) => {
+    ($trait:ident, $method:ident, $op:path, $with_scalar:path) => {
         operator!(@pair $trait, $method, $op, &Tensor<T>, &Tensor<T>, |a, b| (a, b));
         operator!(@pair $trait, $method, $op, Tensor<T>, &Tensor<T>, |a, b| (&a, b));
         operator!(@pair $trait, $method, $op, &Tensor<T>, Tensor<T>, |a, b| (a, &b));
@@ -78,9 +98,8 @@ macro_rules! operator {
 
         impl<T: Float> $trait<T> for &Tensor<T> {
             type Output = Tensor<T>;
-            fn $method(self, $scalar: T) -> Tensor<T> {
-                let $a = self;
-                $with_scalar
+            fn $method(self, scalar: T) -> Tensor<T> {
+                $with_scalar(self, scalar)
             }
         }
 
@@ -103,15 +122,15 @@ macro_rules! operator {
     };
 }
 
-operator!(Add, add, add, |a, scalar| affine(a, T::one(), scalar));
-operator!(Sub, sub, sub, |a, scalar| affine(a, T::one(), -scalar));
-operator!(Mul, mul, mul, |a, scalar| affine(a, scalar, T::zero()));
-operator!(Div, div, div, |a, scalar| affine(a, scalar.recip(), T::zero()));
+operator!(Add, add, add, add_scalar);
+operator!(Sub, sub, sub, sub_scalar);
+operator!(Mul, mul, mul, mul_scalar);
+operator!(Div, div, div, div_scalar);
 
 impl<T: Float> Neg for &Tensor<T> {
     type Output = Tensor<T>;
     fn neg(self) -> Tensor<T> {
-        affine(self, -T::one(), T::zero())
+        record(self.value.map(|a| -a), [self], |dy, _| [Some(dy.map(|d| -d))])
     }
 }
 
@@ -129,21 +148,21 @@ macro_rules! scalar_on_the_left {
         impl Add<$tensor> for $scalar {
             type Output = Tensor<$scalar>;
             fn add(self, a: $tensor) -> Tensor<$scalar> {
-                affine(&a, 1.0, self)
+                add_scalar(&a, self)
             }
         }
 
         impl Sub<$tensor> for $scalar {
             type Output = Tensor<$scalar>;
             fn sub(self, a: $tensor) -> Tensor<$scalar> {
-                affine(&a, -1.0, self)
+                scalar_minus(self, &a)
             }
         }
 
         impl Mul<$tensor> for $scalar {
             type Output = Tensor<$scalar>;
             fn mul(self, a: $tensor) -> Tensor<$scalar> {
-                affine(&a, self, 0.0)
+                mul_scalar(&a, self)
             }
         }
 

@@ -1,9 +1,9 @@
 //! Stretching an array to a larger shape. Page: `book/src/tensor.md`.
 
-use ndarray::{Axis, CowArray};
+use ndarray::IxDyn;
 
 use crate::autograd::{Value, record};
-use crate::{Float, Tensor, shape};
+use crate::{Float, Tensor, shape, sums};
 
 impl<T: Float> Tensor<T> {
     /// This tensor repeated until it has the given shape, by NumPy's rules: aligned at the last
@@ -39,16 +39,26 @@ impl<T: Float> Tensor<T> {
     }
 }
 
-/// Sums `dy` down to `shape`, from which it was stretched.
+/// Sums `dy` down to `shape`, from which it was stretched: over runs of neighbouring axes, the last
+/// run first.
 fn sum_to<T: Float>(dy: &Value<T>, shape: &[usize]) -> Value<T> {
-    let mut dx = CowArray::from(dy.view());
-    for _ in 0..dy.shape().len() - shape.len() {
-        dx = dx.sum_axis(Axis(0)).into();
-    }
-    for (axis, &length) in shape.iter().enumerate() {
-        if length == 1 && dx.shape()[axis] != 1 {
-            dx = dx.sum_axis(Axis(axis)).insert_axis(Axis(axis)).into();
+    let lengths = dy.shape();
+    let missing = lengths.len() - shape.len();
+    let stretched = |axis: usize| axis < missing || shape[axis - missing] != lengths[axis];
+    let mut sums = dy.clone();
+    let (mut end, mut inner) = (lengths.len(), 1); // what is left of `dy`, and what stands behind it
+    while end > 0 {
+        let same = |axis: &usize| stretched(*axis) == stretched(end - 1);
+        let start = (0..end).rev().take_while(same).last().expect("end - 1 at least");
+        let n: usize = lengths[start..end].iter().product();
+        if stretched(start) {
+            let outer: usize = lengths[..start].iter().product();
+            let y = sums::along(sums.as_slice(), [outer, n, inner], 1.0);
+            sums = Value::new(IxDyn(&[outer, inner]), y);
+        } else {
+            inner *= n;
         }
+        end = start;
     }
-    dx.into_owned().into()
+    sums.reshaped(shape)
 }

@@ -1,13 +1,14 @@
 //! Sums and means, and where the largest number is. Page: `book/src/tensor.md`.
 
-use fearless_simd::dispatch;
-use ndarray::{Axis, arr0};
+use ndarray::IxDyn;
 
 use crate::autograd::{Value, record};
-use crate::{Float, Tensor, lanes, shape, threads, vectors};
+use crate::{Float, Tensor, shape, sums};
 
 impl<T: Float> Tensor<T> {
     /// The sum of all numbers, a scalar (shape `[]`). Gradient: `dy` for each.
+    ///
+    /// Right to the last digits for ten million `f32`, and where partial sums would not fit the type.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -15,15 +16,7 @@ impl<T: Float> Tensor<T> {
     /// ```
     #[must_use]
     pub fn sum(&self) -> Self {
-        let numbers = self.as_slice();
-        let pieces = numbers.chunks(threads::piece(numbers.len(), numbers.len()));
-        let mut sums = vec![0.0; pieces.len()];
-        threads::each(pieces.zip(&mut sums), |(piece, sum)| {
-            *sum = dispatch!(vectors::level(), simd => lanes::sum(simd, piece));
-        });
-        let y = arr0(T::of(sums.into_iter().sum())).into_dyn();
-        let shape = self.value.raw_dim();
-        record(y, [self], move |dy, _| [Some(Value::full(shape.clone(), dy.as_slice()[0]))])
+        total(self, 1.0)
     }
 
     /// The mean of all numbers, a scalar (shape `[]`); NaN for an empty tensor.
@@ -34,7 +27,7 @@ impl<T: Float> Tensor<T> {
     /// ```
     #[must_use]
     pub fn mean(&self) -> Self {
-        self.sum() / T::of(self.value.len() as f64)
+        total(self, self.value.len() as f64)
     }
 
     /// The sum along one axis, which stays with length 1, so that the result broadcasts against
@@ -54,13 +47,7 @@ impl<T: Float> Tensor<T> {
     #[must_use]
     #[track_caller]
     pub fn sum_axis(&self, axis: isize) -> Self {
-        let axis = Axis(shape::axis("sum_axis", axis, self.shape()));
-        let y = self.value().sum_axis(axis).insert_axis(axis);
-        let shape = self.value.raw_dim();
-        record(y, [self], move |dy, _| {
-            let dy = dy.view();
-            [Some(Value::copy_of(&dy.broadcast(shape.clone()).expect("the axis has length 1")))]
-        })
+        along(self, shape::axis("sum_axis", axis, self.shape()), 1.0)
     }
 
     /// The mean along one axis, which stays with length 1. Negative axes count from the end.
@@ -79,8 +66,8 @@ impl<T: Float> Tensor<T> {
     #[must_use]
     #[track_caller]
     pub fn mean_axis(&self, axis: isize) -> Self {
-        let length = self.shape()[shape::axis("mean_axis", axis, self.shape())];
-        self.sum_axis(axis) / T::of(length as f64)
+        let axis = shape::axis("mean_axis", axis, self.shape());
+        along(self, axis, self.shape()[axis] as f64)
     }
 
     /// For each row along the last axis, the index of its largest number: the predicted class, if
@@ -115,4 +102,27 @@ impl<T: Float> Tensor<T> {
         }
         indices
     }
+}
+
+/// The sum of all numbers over `divisor`.
+fn total<T: Float>(x: &Tensor<T>, divisor: f64) -> Tensor<T> {
+    let y = sums::along(x.as_slice(), [1, x.value.len(), 1], divisor);
+    let shape = x.value.raw_dim();
+    record(Value::new(IxDyn(&[]), y), [x], move |dy, _| {
+        [Some(Value::full(shape.clone(), T::of(dy.as_slice()[0].wide() / divisor)))]
+    })
+}
+
+/// The sums along one axis over `divisor`.
+fn along<T: Float>(x: &Tensor<T>, axis: usize, divisor: f64) -> Tensor<T> {
+    let lengths = x.shape();
+    let [outer, inner] = [&lengths[..axis], &lengths[axis + 1..]].map(|axes| axes.iter().product());
+    let y = sums::along(x.as_slice(), [outer, lengths[axis], inner], divisor);
+    let mut summed = lengths.to_vec();
+    summed[axis] = 1;
+    let shape = x.value.raw_dim();
+    record(Value::new(IxDyn(&summed), y), [x], move |dy, _| {
+        let dy = dy.map(|d| T::of(d.wide() / divisor));
+        [Some(Value::copy_of(&dy.view().broadcast(shape.clone()).expect("the axis has length 1")))]
+    })
 }
