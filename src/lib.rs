@@ -74,6 +74,7 @@ mod save_error;
 mod schedule;
 mod sgd;
 mod shape;
+mod spread;
 mod storage;
 mod sums;
 mod tensor;

@@ -155,7 +155,7 @@ pub(crate) fn channels(
 pub(crate) fn more_than_one(layer: &str, what: &str, found: usize, input: &[usize]) {
     assert!(
         found != 1,
-        "{layer}: expected more than one {what} in training, got an input of shape {input:?}"
+        "{layer}: expected more than one {what} to take a variance of, got an input of shape {input:?}"
     );
 }
 

@@ -1,6 +1,8 @@
 //! LayerNorm. Page: `book/src/layer_norm.md`. The PyTorch cases run in `tests/golden.rs`.
 
 mod common;
+#[path = "layer_norm/extremes.rs"]
+mod extremes;
 #[path = "layer_norm/numerics.rs"]
 mod numerics;
 

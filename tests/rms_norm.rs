@@ -174,21 +174,6 @@ fn rows_far_from_zero_keep_their_digits_in_f32() {
 }
 
 #[test]
-fn an_f64_row_is_right_or_nan_at_any_size() {
-    // Where its squares overflow or lose digits, a wrong number would look like a right one.
-    let z = normal(&[5], 1);
-    let layer = RMSNorm::new(5).with_eps(0.0);
-    let want = layer.forward(&z);
-    for exponent in -320..=307 {
-        let y = layer.forward(&(&z * 10f64.powi(exponent)));
-        if (-140..=150).contains(&exponent) || !all_nan(&rows(&y)[0]) {
-            assert_close(&format!("y at 1e{exponent}"), &y, &want, 1e-14);
-        }
-    }
-    assert!(all_nan(&rows(&layer.forward(&(&z * 1e200)))[0]));
-}
-
-#[test]
 fn nan_and_infinity_stay_in_their_row() {
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let x = Tensor::parameter(array![[0.5, bad], [1.0, 2.0]]);

@@ -54,12 +54,13 @@ use crate::{Float, Tensor, init, shape};
 /// ```
 ///
 /// # Numerics
-/// Sums are taken as in [`LayerNorm`](crate::LayerNorm), and again in `f64` where that would lose
-/// digits; running values are rounded to the element type. A channel of equal numbers gives exactly β (with `eps` above 0; with `eps` 0 it is
-/// NaN). In training, NaN or an infinity makes its channel NaN in the output, and NaN or infinite
-/// in what is remembered, and no other; at inference it spoils its own result only. `f32` counts
-/// batches up to 2²⁴, which matters to a cumulative average only, and holds variances up to 3e38:
-/// above, what is remembered is infinite, and inference gives NaN.
+/// Sums are taken as in [`LayerNorm`](crate::LayerNorm), and any channel whose result fits the type
+/// comes out right; running values are rounded to the element type. A channel of equal numbers gives
+/// exactly β for any `eps` above 0; with `eps` 0 it is NaN. In training, NaN or an infinity makes its
+/// channel NaN in the output, and NaN or infinite in what is remembered, and no other; at inference it
+/// spoils its own result only. `f32` counts batches up to 2²⁴, which matters to a cumulative average
+/// only, and holds variances up to 3e38: above, what is remembered is infinite, and inference gives
+/// NaN.
 ///
 /// # Panics
 /// [`new`](Self::new), the `with_` methods, [`forward_train`](Self::forward_train) and

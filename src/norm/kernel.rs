@@ -12,10 +12,12 @@ use std::ops::Range;
 
 use fearless_simd::{Simd, SimdBase, dispatch};
 
+use super::far;
 use super::statistics::{RowStatistics, statistics, sums_of_g};
 use super::sums::{ColumnSums, parts, together};
 use crate::lanes::{Along, Columns, add_to, each_column, load, store};
 use crate::recycle::Buffer;
+use crate::spread::Spread;
 use crate::{Float, threads, vectors};
 
 /// y = γ·x̂ + β for each row of `x`; `beta` is empty for RMSNorm. `gamma.len()` is the length of a row.
@@ -64,7 +66,7 @@ fn forward_rows<S: Simd, T: Float, const CENTRED: bool>(
         Output::<T, CENTRED> { x: &[], gamma, beta, row: RowStatistics::default(), y: &mut [] };
     let mut output = Along::new(nothing, 0..0);
     let slices = x.chunks_exact(features).zip(y.chunks_exact_mut(features));
-    for ((x, y), row) in slices.zip(rows) {
+    for ((x, y), row) in slices.zip(rows.iter_mut()) {
         // The sums over this row, and y of the one before, in one loop.
         *row = statistics::<_, _, CENTRED>(simd, x, eps, &mut output);
         output.finish(simd);
@@ -74,6 +76,23 @@ fn forward_rows<S: Simd, T: Float, const CENTRED: bool>(
         }
     }
     output.finish(simd);
+    for (number, _) in rows.iter().enumerate().filter(|(_, row)| !row.fit()) {
+        let row = number * features..(number + 1) * features;
+        far_forward::<_, CENTRED>(&x[row.clone()], gamma, beta, eps, &mut y[row]);
+    }
+}
+
+/// The forward pass of a row that does not fit the loops.
+#[cold]
+fn far_forward<T: Float, const CENTRED: bool>(
+    x: &[T],
+    gamma: &[T],
+    beta: &[T],
+    eps: f64,
+    y: &mut [T],
+) {
+    let spread = Spread::of(x.iter().map(|x| x.wide()), eps, CENTRED);
+    far::forward((0..x.len()).map(|i| (i, i)), [x, gamma, beta], &spread, eps, y);
 }
 
 /// The forward pass of one row: y.
@@ -106,6 +125,7 @@ pub(crate) fn backward<T: Float, const CENTRED: bool>(
     x: &[T],
     gamma: &[T],
     rows: &[RowStatistics<T>],
+    eps: f64,
 ) -> (Buffer<T>, Vec<T>, Vec<T>) {
     let features = gamma.len();
     let mut dx = Buffer::new(x.len());
@@ -119,15 +139,20 @@ pub(crate) fn backward<T: Float, const CENTRED: bool>(
     threads::each(pieces, |((((dy, x), rows), dx), part)| {
         let mut sums = ColumnSums::new(part, columns);
         dispatch!(vectors::level(), simd => {
-            backward_rows::<_, _, CENTRED>(simd, dy, x, gamma, rows, dx, &mut sums);
+            backward_rows::<_, _, CENTRED>(simd, dy, x, gamma, rows, eps, dx, &mut sums);
         });
     });
-    let [dgamma, dbeta] = together(&parts, columns);
+    let [mut dgamma, mut dbeta] = together(&parts, columns);
+    if dgamma.iter().chain(&dbeta).any(|sum| !sum.is_finite()) {
+        [dgamma, dbeta] = far_sums::<_, CENTRED>(dy, x, gamma, eps);
+        dbeta.truncate(columns[1]);
+    }
     let narrow = |sums: Vec<f64>| sums.into_iter().map(T::of).collect();
     (dx, narrow(dgamma), narrow(dbeta))
 }
 
 // ANCHOR: backward
+#[expect(clippy::too_many_arguments)] // slices and settings, each once
 #[inline(always)]
 fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
     simd: S,
@@ -135,6 +160,7 @@ fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
     x: &[T],
     gamma: &[T],
     rows: &[RowStatistics<T>],
+    eps: f64,
     dx: &mut [T],
     sums: &mut ColumnSums<'_, T>,
 ) {
@@ -144,6 +170,10 @@ fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
     for (((dy, x), &row), dx) in slices.zip(dx.chunks_exact_mut(features)) {
         // The means over the row of g = γ·dy, the gradient of x̂, and of g·x̂.
         let (sum_g, sum_g_x_hat) = sums_of_g(simd, dy, x, gamma, row);
+        if !(row.fit() && sum_g.is_finite() && sum_g_x_hat.is_finite()) {
+            far_backward::<_, CENTRED>(dy, x, gamma, eps, dx, |i, a, b| sums.add(i, [a, b]));
+            continue;
+        }
         let (mean_g, mean_g_x_hat) = (T::of(sum_g * share), T::of(sum_g_x_hat * share));
         let [dgamma, dbeta] = sums.next_row();
         let mut row =
@@ -151,6 +181,44 @@ fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
         each_column(simd, 0..features, &mut row);
     }
     sums.flush();
+}
+
+/// The backward pass of a row that does not fit the loops.
+#[cold]
+fn far_backward<T: Float, const CENTRED: bool>(
+    dy: &[T],
+    x: &[T],
+    gamma: &[T],
+    eps: f64,
+    dx: &mut [T],
+    add: impl FnMut(usize, f64, f64),
+) {
+    let spread = Spread::of(x.iter().map(|x| x.wide()), eps, CENTRED);
+    let places = (0..x.len()).map(|i| (i, i));
+    let terms = far::Terms { mean: CENTRED, square: true };
+    far::backward(places, [dy, x, gamma], &spread, eps, terms, dx, add);
+}
+
+/// dγ and dβ again, for sums over rows that are infinite or NaN: in the element type, sixteen of the
+/// largest numbers are infinite, while all together may be 0.
+#[cold]
+fn far_sums<T: Float, const CENTRED: bool>(
+    dy: &[T],
+    x: &[T],
+    gamma: &[T],
+    eps: f64,
+) -> [Vec<f64>; 2] {
+    let features = gamma.len();
+    let mut sums = [vec![0.0; features], vec![0.0; features]];
+    let mut dx = vec![T::zero(); features];
+    let down = 2f64.powi(-64); // so that sums of f64 fit too
+    for (dy, x) in dy.chunks_exact(features).zip(x.chunks_exact(features)) {
+        far_backward::<_, CENTRED>(dy, x, gamma, eps, &mut dx, |i, a, b| {
+            sums[0][i] += a * down;
+            sums[1][i] += b * down;
+        });
+    }
+    sums.map(|sums| sums.into_iter().map(|sum| sum / down).collect())
 }
 
 /// The backward pass of one row: dx, and what the row adds to dγ and dβ.

@@ -38,11 +38,13 @@ use crate::{Float, Tensor, init, shape};
 /// ```
 ///
 /// # Numerics
-/// A row is measured from a number in its midst and summed in the element type; what would lose
-/// digits that way (an outlier in front, squares out of range) is summed again in `f64`. So `f32`
-/// rows at 1e4, of 1e20 or of 1e-20 come out right. A row of equal numbers gives exactly β (with `eps` above 0; with `eps` 0 it is 0/0, NaN). NaN or an infinity anywhere in a
-/// row makes that row NaN, and no other. In `f64`, a row whose squares overflow (above 1e154) is NaN
-/// too.
+/// A row is measured from an estimate of its mean and summed in the element type. What would lose
+/// digits that way (an outlier in front, squares out of range) is summed again in `f64`, and where
+/// not even x̂ could be formed in the element type, the whole row is done in `f64`, scaled. So any row
+/// whose result fits the type comes out right: `f32` rows at 1e4, of 1e20, of ±3e38 or, without
+/// `eps`, of 1e-39; `f64` rows of 1e200 or 1e-300. A row of equal numbers gives exactly β for any `eps`
+/// above 0; with `eps` 0 it is 0/0, NaN. NaN or an infinity anywhere in a row makes that row NaN, and
+/// no other.
 ///
 /// *Differs from PyTorch in*: without affine parameters, γ and β are constants here, not absent; of
 /// `with_affine` and `with_bias` the last call counts; a negative `eps` is refused.
@@ -139,11 +141,11 @@ impl<T: Float> LayerNorm<T> {
         let (gamma, beta) = (self.gamma.as_slice(), self.beta.as_slice());
         let (y, rows) = kernel::forward::<T, true>(x.as_slice(), gamma, beta, self.eps);
 
-        let (x_kept, gamma) = (x.detach(), self.gamma.detach());
+        let (x_kept, gamma, eps) = (x.detach(), self.gamma.detach(), self.eps);
         record(array(x.shape(), y), [x, &self.gamma, &self.beta], move |dy, needs| {
             let (x, gamma_kept) = (x_kept.as_slice(), gamma.as_slice());
             let (dx, dgamma, dbeta) =
-                kernel::backward::<T, true>(dy.as_slice(), x, gamma_kept, &rows);
+                kernel::backward::<T, true>(dy.as_slice(), x, gamma_kept, &rows, eps);
             [
                 needs[0].then(|| array(x_kept.shape(), dx)),
                 needs[1].then(|| array(gamma.shape(), dgamma)),

@@ -14,6 +14,7 @@
 mod batch_norm;
 mod channels;
 mod columns;
+mod far;
 mod group_norm;
 mod instance_norm;
 mod kernel;
@@ -21,6 +22,7 @@ mod layer_norm;
 mod planes;
 mod rms_norm;
 mod running;
+mod sets;
 mod statistics;
 mod sums;
 

@@ -12,6 +12,8 @@
 //!
 //! γ and β always belong to channels.
 
+use std::ops::Range;
+
 use crate::threads;
 
 /// Which planes have their statistics together.
@@ -58,6 +60,30 @@ impl Planes {
             Together::Channel => self.channel(plane),
             Together::Neighbours(channels) => plane / channels,
         }
+    }
+
+    /// The channels that a set has numbers of.
+    pub fn channels_of(&self, set: usize) -> Range<usize> {
+        match self.together {
+            Together::Channel => set..set + 1,
+            Together::Neighbours(channels) => {
+                let first = self.channel(set * channels);
+                first..first + channels
+            }
+        }
+    }
+
+    /// Where the numbers of a set stand, and the channel of each.
+    pub fn places(&self, set: usize) -> impl Iterator<Item = (usize, usize)> + Clone + use<> {
+        let Self { batch, channels, positions, together } = *self;
+        let (first, step, planes) = match together {
+            Together::Channel => (set, channels, batch),
+            Together::Neighbours(channels) => (set * channels, 1, channels),
+        };
+        (0..planes).map(move |plane| first + plane * step).flat_map(move |plane| {
+            let first = plane * positions;
+            (first..first + positions).map(move |at| (at, plane % channels))
+        })
     }
 
     /// Where the first number of a set stands.

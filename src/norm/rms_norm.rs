@@ -38,10 +38,10 @@ use crate::{Float, Tensor, init, shape};
 /// ```
 ///
 /// # Numerics
-/// A row whose squares leave the range of the element type is summed in `f64`, so that an `f32` row
-/// of 1e20 or of 1e-20 is normalized like any other. A row of zeros gives zeros (with `eps` 0 it is 0/0, NaN). NaN or an infinity
-/// anywhere in a row makes that row NaN, and no other. In `f64`, a row whose squares overflow (above
-/// 1e154) is NaN too.
+/// A row whose squares leave the range of the element type is summed in `f64`, scaled where it must
+/// be, so that any row whose result fits the type comes out right: an `f32` row of 1e20 or of 1e-39,
+/// an `f64` row of 1e200. A row of zeros gives zeros for any `eps` above 0; with `eps` 0 it is 0/0, NaN.
+/// NaN or an infinity anywhere in a row makes that row NaN, and no other.
 ///
 /// # Panics
 /// [`new`](Self::new), [`with_eps`](Self::with_eps) and [`forward`](Self::forward) say when.
@@ -117,10 +117,11 @@ impl<T: Float> RMSNorm<T> {
         let (y, rows) =
             kernel::forward::<T, false>(x.as_slice(), self.gamma.as_slice(), &[], self.eps);
 
-        let (x_kept, gamma) = (x.detach(), self.gamma.detach());
+        let (x_kept, gamma, eps) = (x.detach(), self.gamma.detach(), self.eps);
         record(array(x.shape(), y), [x, &self.gamma], move |dy, needs| {
             let (x, gamma_kept) = (x_kept.as_slice(), gamma.as_slice());
-            let (dx, dgamma, _) = kernel::backward::<T, false>(dy.as_slice(), x, gamma_kept, &rows);
+            let (dx, dgamma, _) =
+                kernel::backward::<T, false>(dy.as_slice(), x, gamma_kept, &rows, eps);
             [
                 needs[0].then(|| array(x_kept.shape(), dx)),
                 needs[1].then(|| array(gamma.shape(), dgamma)),

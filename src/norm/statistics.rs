@@ -5,7 +5,7 @@
 //! * **Lanes.** A sum over a row is kept as 16 partial sums for `f32` and 8 for `f64`: see `lanes.rs`.
 //! * **Measured from nearby.** The numbers of a row are taken relative to an `origin`, the mean of
 //!   the first few: rows far from zero keep their digits, and one pass over the row finds both mean
-//!   and variance. Where that pass cannot be trusted, [`careful`] takes two in `f64`.
+//!   and variance. Where that pass cannot be trusted, [`careful`] takes several in `f64`.
 //! * **Blocks.** Lanes are added up in `f64` after every 1024 numbers, so that the sum of ten million
 //!   is as good as that of a thousand.
 
@@ -15,6 +15,7 @@ use fearless_simd::{Simd, SimdBase};
 
 use crate::Float;
 use crate::lanes::{Along, BLOCK, Columns, load, load_or, total};
+use crate::spread::Spread;
 
 /// What the forward pass keeps of each row for the backward pass, not a copy of x̂:
 /// x̂ = ((x - origin) - shift)·rstd.
@@ -37,12 +38,33 @@ impl<T: Float> RowStatistics<T> {
     {
         ((x - self.origin) - self.shift) * self.rstd
     }
+
+    /// In the element type, with the origin at the mean, so that what it misses is no more than a
+    /// rounding. `rstd` is NaN if it or a number's distance from the origin does not fit the type.
+    pub(super) fn from_spread(
+        spread: &Spread,
+        eps: f64,
+        mut numbers: impl Iterator<Item = T>,
+    ) -> Self {
+        let origin = T::of(spread.mean());
+        let shift = T::of(-spread.distance(origin.wide()) / spread.scale);
+        let rstd = T::of(reciprocal_root(spread.var(), eps));
+        let fits = rstd.is_normal() && numbers.all(|x| (x - origin).is_finite());
+        Self { origin, shift, rstd: if fits { rstd } else { T::nan() } }
+    }
+
+    /// Whether the fast loops can work with these, and not only `far.rs`.
+    #[inline(always)]
+    pub(super) fn fit(self) -> bool {
+        self.rstd.is_normal()
+    }
 }
 
-/// 1/√(mean square + eps), or NaN where that is no number to rely on.
+/// 1/√(mean square + eps), or NaN outside of the range in which an `f64` holds squares to all their
+/// digits.
 ///
 /// The squares of any `f32` fit into an `f64`. Those of an `f64` above 1e154 do not, and those of one
-/// below 1e-146 lose digits: without `eps`, a wrong number would come out and look like a right one.
+/// below 1e-146 lose digits.
 pub(super) fn reciprocal_root(mean_square: f64, eps: f64) -> f64 {
     let square = mean_square + eps;
     let exact = f64::MIN_POSITIVE / f64::EPSILON; // 1e-292: above it, squares keep their digits
@@ -91,7 +113,8 @@ fn one_pass<S: Simd, T: Float, V: SimdBase<S, Element = T>, const CENTRED: bool>
     let mean_square = squares * share;
     let var = mean_square - shift * shift;
     let (shift, rstd) = (T::of(shift), T::of(reciprocal_root(var, eps)));
-    trusted::<T>(var, mean_square).then_some(RowStatistics { origin, shift, rstd })
+    let row_statistics = RowStatistics { origin, shift, rstd };
+    (trusted::<T>(var, mean_square) && row_statistics.fit()).then_some(row_statistics)
 }
 // ANCHOR_END: statistics
 
@@ -149,16 +172,12 @@ pub(super) fn sums<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>
 }
 
 // ANCHOR: careful
-/// The statistics of one row in two passes, all in `f64`: for rows where one pass in the element
-/// type would not do.
+/// The statistics of one row in several passes, all in `f64`: for rows where one pass in the element
+/// type would not do. Where nothing in the element type would do, `rstd` is NaN: see `far.rs`.
+#[cold]
 fn careful<T: Float, const CENTRED: bool>(row: &[T], eps: f64) -> RowStatistics<T> {
-    let n = row.len() as f64;
-    // Measured from the first number, a row of equal numbers is a row of exact zeros.
-    let origin = if CENTRED { row[0] } else { T::zero() };
-    let from_origin = |x: &T| x.wide() - origin.wide();
-    let shift = if CENTRED { row.iter().map(from_origin).sum::<f64>() / n } else { 0.0 };
-    let var = row.iter().map(|x| (from_origin(x) - shift).powi(2)).sum::<f64>() / n;
-    RowStatistics { origin, shift: T::of(shift), rstd: T::of(reciprocal_root(var, eps)) }
+    let spread = Spread::of(row.iter().map(|x| x.wide()), eps, CENTRED);
+    RowStatistics::from_spread(&spread, eps, row.iter().copied())
 }
 // ANCHOR_END: careful
 

@@ -32,6 +32,15 @@ impl<'a, T: Float> ColumnSums<'a, T> {
         [a, b]
     }
 
+    /// Adds to the sums over all rows of one column, which may have its first only.
+    pub(super) fn add(&mut self, column: usize, numbers: [f64; 2]) {
+        for (all, number) in self.of_all.iter_mut().zip(numbers) {
+            if let Some(sum) = all.get_mut(column) {
+                *sum += number;
+            }
+        }
+    }
+
     /// Moves the sums over some rows into the sums over all of them. To be called after the last row.
     #[inline(always)]
     pub(super) fn flush(&mut self) {

@@ -5,9 +5,7 @@ use approx::assert_relative_eq;
 use evenkeel::{Float, LayerNorm, Tensor};
 use ndarray::{Array1, Array2, array};
 
-use crate::common::{
-    all_nan, assert_close, assert_close_relative, long_row, narrow, normal, rows, wide,
-};
+use crate::common::{all_nan, assert_close_relative, long_row, narrow, normal, rows, wide};
 use crate::composed;
 
 #[test]
@@ -101,21 +99,6 @@ fn a_row_of_9_million_numbers_keeps_its_digits_in_f32() {
     let errors = errors.map(|(x, y)| (y.wide() - (x.wide() - mean) / root).abs());
     let worst = errors.fold(0.0, f64::max);
     assert!(worst < 1e-6, "y is off by {worst:e}");
-}
-
-#[test]
-fn an_f64_row_is_right_or_nan_at_any_size() {
-    // Where its squares overflow or lose digits, a wrong number would look like a right one.
-    let z = normal(&[5], 1);
-    let layer = LayerNorm::new(5).with_eps(0.0);
-    let want = layer.forward(&z);
-    for exponent in -320..=307 {
-        let y = layer.forward(&(&z * 10f64.powi(exponent)));
-        if (-140..=150).contains(&exponent) || !all_nan(&rows(&y)[0]) {
-            assert_close(&format!("y at 1e{exponent}"), &y, &want, 1e-14);
-        }
-    }
-    assert!(all_nan(&rows(&layer.forward(&(&z * 1e200)))[0]));
 }
 
 #[test]
