@@ -55,3 +55,45 @@ fn misses_no_input_that_backward_forgot() {
     let forgotten = gradient_check([&x, &x], |[a, b]| a + b.detach()).unwrap_err();
     assert_eq!((forgotten.input, forgotten.backward), (1, 0.0));
 }
+
+#[test]
+fn sees_a_wrong_gradient_however_small() {
+    let x = normal(&[2, 3], 1);
+    for scale in [1e-300, 1e-100, 1e-20, 1e-8, 1e8, 1e100] {
+        assert!(gradient_check([&x], |[x]| x.square() * scale).is_ok(), "{scale}");
+        let half = gradient_check([&x], |[x]| x * x.detach() * scale).unwrap_err();
+        assert!((half.error - 0.5).abs() < 1e-3, "{scale}: {half}");
+    }
+    // Beside something larger that does not depend on x, and beside outputs that are larger.
+    let half = |[x]: [&Tensor; 1]| x * x.detach() * 1e-7 + 1.0;
+    assert!(gradient_check([&x], half).is_err());
+    let large = Tensor::new(array![[1e6, -2e6, 3e6]]);
+    let beside = |[x]: [&Tensor; 1]| Tensor::concat(&[&(x * x.detach() * 1e-8), &large], 0);
+    assert!(gradient_check([&x], beside).is_err());
+}
+
+#[test]
+fn accepts_a_right_gradient_near_the_edge_of_a_domain() {
+    for x in [1e-3, 1e-6, 1e-9, 1e-15, 1e-100] {
+        let x = Tensor::new(array![x, 2.0 * x]);
+        for (name, checked) in [
+            ("ln", gradient_check([&x], |[x]| x.ln())),
+            ("sqrt", gradient_check([&x], |[x]| x.sqrt())),
+            ("1/x", gradient_check([&x], |[x]| 1.0 / x)),
+            ("relu", gradient_check([&x], |[x]| x.relu())),
+        ] {
+            assert!(checked.is_ok(), "{name}: {}", checked.unwrap_err());
+        }
+        // And refuses a wrong one there.
+        assert!(gradient_check([&x], |[x]| x.ln() * 2.0 - x.detach().ln()).is_err());
+        assert!(gradient_check([&x], |[x]| x.relu() * 2.0 - x.detach().relu()).is_err());
+    }
+}
+
+#[test]
+fn refuses_a_kink_and_an_edge_at_the_input() {
+    let zero = Tensor::new(array![0.0]);
+    assert!(gradient_check([&zero], |[x]| x.relu()).is_err());
+    assert!(gradient_check([&zero], |[x]| x.sqrt()).is_err());
+    assert!(gradient_check([&zero], |[x]| x * 0.0).is_ok()); // a gradient of 0 is no edge
+}

@@ -1,8 +1,12 @@
 //! Sums and means, and where the largest number is. Page: `book/src/tensor.md`.
 
+use std::iter::StepBy;
+use std::ops::Range;
+
 use ndarray::IxDyn;
 
 use crate::autograd::{Value, record};
+use crate::spread::Spread;
 use crate::{Float, Tensor, shape, sums};
 
 impl<T: Float> Tensor<T> {
@@ -70,6 +74,50 @@ impl<T: Float> Tensor<T> {
         along(self, axis, self.shape()[axis] as f64)
     }
 
+    /// The biased variance along one axis, the mean of `(x - mean)²`; the axis stays with length 1.
+    /// Negative axes count from the end. Gradient: `dy · 2/n · (x - mean)`.
+    ///
+    /// Right at any offset and any size that the answer allows; exactly 0 for equal numbers; NaN
+    /// along an axis of length 0.
+    ///
+    /// ```
+    /// # use evenkeel::Tensor; use ndarray::array;
+    /// let x = Tensor::new(array![[1.0, 2.0, 3.0, 4.0]]);
+    /// assert_eq!(x.var_axis(-1), Tensor::new(array![[1.25]])); // (2.25 + 0.25 + 0.25 + 2.25) / 4
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    ///
+    /// *PyTorch*: `x.var(axis, correction=0, keepdim=True)`; its default, `correction=1`, divides by
+    /// n - 1.
+    #[must_use]
+    #[track_caller]
+    pub fn var_axis(&self, axis: isize) -> Self {
+        let axis = shape::axis("var_axis", axis, self.shape());
+        let lanes = Lanes::of(self.shape(), axis);
+        let spreads: Vec<Option<Spread>> =
+            lanes.each().map(|places| lanes.spread(self.as_slice(), places)).collect();
+        let var = |spread: &Option<Spread>| T::of(spread.map_or(f64::NAN, |spread| spread.var()));
+        let y: Vec<T> = spreads.iter().map(var).collect();
+        let mut summed = self.shape().to_vec();
+        summed[axis] = 1;
+        let x = self.value.clone();
+        record(Value::new(IxDyn(&summed), y), [self], move |dy, _| {
+            let mut dx = Value::full(x.raw_dim(), T::zero());
+            let numbers = dx.as_mut_slice();
+            for ((places, spread), dy) in lanes.each().zip(&spreads).zip(dy.as_slice()) {
+                let Some(spread) = spread else { continue };
+                let slope = 2.0 * dy.wide() / lanes.n as f64;
+                for at in places {
+                    let distance = spread.distance(x.as_slice()[at].wide());
+                    numbers[at] = T::of(slope * distance / spread.scale);
+                }
+            }
+            [Some(dx)]
+        })
+    }
+
     /// For each row along the last axis, the index of its largest number: the predicted class, if
     /// the rows are logits. The first one where several are largest.
     ///
@@ -115,14 +163,41 @@ fn total<T: Float>(x: &Tensor<T>, divisor: f64) -> Tensor<T> {
 
 /// The sums along one axis over `divisor`.
 fn along<T: Float>(x: &Tensor<T>, axis: usize, divisor: f64) -> Tensor<T> {
-    let lengths = x.shape();
-    let [outer, inner] = [&lengths[..axis], &lengths[axis + 1..]].map(|axes| axes.iter().product());
-    let y = sums::along(x.as_slice(), [outer, lengths[axis], inner], divisor);
-    let mut summed = lengths.to_vec();
+    let Lanes { outer, n, inner } = Lanes::of(x.shape(), axis);
+    let y = sums::along(x.as_slice(), [outer, n, inner], divisor);
+    let mut summed = x.shape().to_vec();
     summed[axis] = 1;
     let shape = x.value.raw_dim();
     record(Value::new(IxDyn(&summed), y), [x], move |dy, _| {
         let dy = dy.map(|d| T::of(d.wide() / divisor));
         [Some(Value::copy_of(&dy.view().broadcast(shape.clone()).expect("the axis has length 1")))]
     })
+}
+
+/// An array as `[outer, n, inner]`, whose lanes run along the n.
+#[derive(Clone, Copy)]
+struct Lanes {
+    outer: usize,
+    n: usize,
+    inner: usize,
+}
+
+impl Lanes {
+    fn of(lengths: &[usize], axis: usize) -> Self {
+        let [outer, inner] =
+            [&lengths[..axis], &lengths[axis + 1..]].map(|axes| axes.iter().product());
+        Self { outer, n: lengths[axis], inner }
+    }
+
+    /// Where the numbers of each lane stand.
+    fn each(self) -> impl Iterator<Item = StepBy<Range<usize>>> {
+        let Self { outer, n, inner } = self;
+        let firsts = (0..outer).flat_map(move |o| (0..inner).map(move |i| o * n * inner + i));
+        firsts.map(move |first| (first..first + n * inner).step_by(inner))
+    }
+
+    /// Mean and variance of one lane; none of an empty one.
+    fn spread<T: Float>(self, x: &[T], places: StepBy<Range<usize>>) -> Option<Spread> {
+        (self.n > 0).then(|| Spread::of(places.map(|at| x[at].wide()), 0.0, true))
+    }
 }

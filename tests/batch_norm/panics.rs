@@ -10,7 +10,7 @@ use crate::{state, trained};
 fn panics_when_a_channel_has_one_value_in_training() {
     for shape in [[1, 3].as_slice(), &[1, 3, 1], &[1, 3, 1, 1], &[1, 10, 1]] {
         let expected = format!(
-            "BatchNorm: expected more than one value per channel in training, \
+            "BatchNorm: expected more than one value per channel to take a variance of, \
              got an input of shape {shape:?}"
         );
         let mut layer = trained(shape[1], 1);

@@ -65,7 +65,7 @@ fn one_position_is_refused_in_training_and_fine_with_what_was_remembered() {
     for shape in [[2, 3, 1].as_slice(), &[2, 3, 1, 1], &[1, 3, 1], &[0, 3, 1]] {
         let x = normal(shape, 1);
         let expected = format!(
-            "InstanceNorm: expected more than one position in training, \
+            "InstanceNorm: expected more than one position to take a variance of, \
              got an input of shape {shape:?}"
         );
         for tracking in [false, true] {

@@ -4,9 +4,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use evenkeel::{Float, Tensor};
+use evenkeel::{Float, Tensor, gradient_check};
 use ndarray::{Array, Array1, Array2, ArrayD, Axis, IxDyn, array};
 use rayon::ThreadPoolBuilder;
+
+use crate::common;
 
 /// Numbers from 0 to 1 that an `f32` holds exactly, and so does an `f64` the sum of ten million.
 fn numbers(shape: &[usize]) -> Tensor<f32> {
@@ -218,4 +220,34 @@ fn many_tasks_may_look_at_one_gradient() {
         done.send(()).unwrap();
     });
     result.recv_timeout(Duration::from_secs(120)).expect("the tasks wait for each other");
+}
+
+#[test]
+fn a_variance_is_right_at_any_offset_and_size() {
+    let z = common::normal(&[2, 3, 5], 1);
+    for axis in 0..3 {
+        gradient_check([&z], |[z]| z.var_axis(axis)).unwrap();
+        let want = z.value().var_axis(Axis(axis as usize), 0.0).insert_axis(Axis(axis as usize));
+        common::assert_close("var", &z.var_axis(axis), &Tensor::new(want), 1e-14);
+        assert_eq!(z.var_axis(axis), z.var_axis(axis - 3));
+    }
+    let row =
+        |offset: f32| Tensor::parameter(array![[1.0, -1.0, 1.0, -1.0]].mapv(|x: f32| x + offset));
+    assert_eq!(row(1e7).var_axis(1).item(), 1.0);
+    let x = row(1e7);
+    let gradients = x.var_axis(1).sum().backward();
+    assert_eq!(gradients.get(&x).unwrap(), &Tensor::new(array![[0.5_f32, -0.5, 0.5, -0.5]]));
+    // Squares on the way overflow or vanish; an outlier stands in front; all are equal.
+    let outlier = Tensor::new(array![[1e8_f32, 0.0, 0.0, 0.0]]);
+    assert_eq!(outlier.var_axis(1).item(), 1.875e15);
+    let apart = Tensor::new(array![[1e154_f64, -1e154]]);
+    assert!((apart.var_axis(1).item() / 1e308 - 1.0).abs() < 1e-15);
+    let near = Tensor::new(array![[1e-154_f64, -1e-154]]);
+    assert!((near.var_axis(1).item() / 1e-308 - 1.0).abs() < 1e-15);
+    for x in [0.1, 1e200, -3e-300] {
+        assert_eq!(Tensor::new(Array2::from_elem((1, 10), x)).var_axis(1).item(), 0.0);
+    }
+    let nothing = Tensor::new(Array2::<f64>::zeros((2, 0)));
+    assert!(nothing.var_axis(1).value().iter().all(|var| var.is_nan()));
+    assert_eq!(nothing.var_axis(0).shape(), [1, 0]);
 }
