@@ -22,8 +22,8 @@
 //!
 //! # The modules, in reading order
 //!
-//! 1. `tensor` and `autograd`: [`Tensor`], the graph, [`Tensor::backward`], [`Gradients`]. An
-//!    evening's start.
+//! 1. `tensor` and `autograd`: [`Tensor`], the graph, [`Tensor::backward`]. An evening's start.
+//!    [`Gradients`] in `gradients`: what `backward` returns, added up and clipped.
 //! 2. `shape`: every shape rule and every shape message.
 //! 3. `ops`: one function per operation, with its derivative.
 //! 4. `norm`: [`LayerNorm`] and [`RMSNorm`], with their loops in `norm/kernel.rs`; [`BatchNorm`],
@@ -57,6 +57,7 @@ pub mod datasets;
 pub mod exercises;
 mod float;
 mod gradient_check;
+mod gradients;
 mod init;
 #[cfg(all(debug_assertions, not(test)))]
 #[doc(hidden)]
@@ -82,11 +83,11 @@ mod vectors;
 pub use adam::Adam;
 pub use adam_w::AdamW;
 pub use attention::{Mask, MultiHeadAttention, attention_weights, scaled_dot_product_attention};
-pub use autograd::Gradients;
 pub use block::{NormPlacement, TransformerBlock};
 pub use conv::Conv2d;
 pub use float::Float;
 pub use gradient_check::{GradientMismatch, gradient_check};
+pub use gradients::Gradients;
 pub use linear::Linear;
 pub use loss::{CrossEntropy, Reduction, cross_entropy, mse};
 pub use moments::Moments;
