@@ -30,7 +30,7 @@
 //!    [`GroupNorm`] and [`InstanceNorm`], with theirs in `norm/channels.rs`; the sums that all of
 //!    them need in `norm/statistics.rs`.
 //! 5. [`Linear`], [`cross_entropy`]: the rest of a network; [`MultiHeadAttention`],
-//!    [`TransformerBlock`] and [`Conv2d`] for larger ones.
+//!    [`TransformerBlock`] and [`Conv2d`] for larger ones. [`Module`]: what names its tensors.
 //! 6. [`Sgd`], [`Adam`], [`AdamW`], [`warmup()`]: training it. What they share stands in `optimiser`.
 //! 7. [`gradient_check()`]: central differences against `backward`.
 //! 8. [`save()`] and [`load()`]: safetensors files, to PyTorch and back.
@@ -65,6 +65,7 @@ pub mod instances;
 mod lanes;
 mod linear;
 mod loss;
+mod module;
 mod moments;
 mod norm;
 mod ops;
@@ -77,6 +78,7 @@ mod sgd;
 mod shape;
 mod storage;
 mod tensor;
+mod tensor_parameter;
 mod threads;
 mod vectors;
 
@@ -90,6 +92,7 @@ pub use gradient_check::{GradientMismatch, gradient_check};
 pub use gradients::Gradients;
 pub use linear::Linear;
 pub use loss::{CrossEntropy, Reduction, cross_entropy, mse};
+pub use module::{Module, named};
 pub use moments::Moments;
 /// [`RMSNorm`] by the name that Rust's naming rules would give it.
 pub use norm::RMSNorm as RmsNorm;
