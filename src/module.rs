@@ -77,7 +77,8 @@ pub trait Module<T: Float = f64> {
     /// assert_eq!(gradients.len(), 2); // weight and bias of the network, none of the target
     /// ```
     ///
-    /// Two handles of one parameter become two handles of one new parameter.
+    /// Two handles of one parameter become two handles of one new parameter. Of a `&mut Network`, say
+    /// `(*network).copy()`: the reference is a module itself, and cannot be cloned.
     ///
     /// # Panics
     /// If a tensor is the result of an operation: a copy would no longer follow what it was computed

@@ -279,3 +279,18 @@ fn what_a_module_names_is_saved_and_loaded_whole() {
     assert_eq!(fresh.1.forward(&fresh.0.forward(&x)), trained.1.forward(&trained.0.forward(&x)));
     assert_eq!(fresh.parameters_mut().len(), 8);
 }
+
+#[test]
+fn a_module_behind_a_reference_is_copied_too() {
+    fn through_a_shared_one(network: &Network) -> Network {
+        network.copy()
+    }
+    fn through_a_mutable_one(network: &mut Network) -> Network {
+        (*network).copy() // `&mut Network` is a module itself, and cannot be cloned
+    }
+    let mut network = Network::new(1);
+    for copy in [through_a_shared_one(&network), through_a_mutable_one(&mut network)] {
+        assert_eq!(copy.l1.weight, network.l1.weight);
+        assert!(copy.l1.weight.sum().backward().get(&network.l1.weight).is_none());
+    }
+}
