@@ -1,9 +1,8 @@
 //! [`Adam`]: steps of about `lr` for any gradient. Page: `book/src/using_layer_norm.md`.
 
-use crate::autograd::Gradients;
 use crate::moments::Update;
 use crate::optimiser::{self, Memory, numbers, zeros_like};
-use crate::{Float, Moments, Tensor};
+use crate::{Float, Gradients, Moments, Tensor};
 
 /// Adaptive moment estimation: divides a running mean of the gradient by the root of a running mean
 /// of its square.
@@ -13,10 +12,10 @@ use crate::{Float, Moments, Tensor};
 /// v = β₂·v + (1 - β₂)·g²       v̂ = v / (1 - β₂ᵗ)        p = p - lr·m̂ / (√v̂ + eps)
 /// ```
 ///
-/// where `g` is the gradient of the parameter `p`, and `t` counts the calls of
-/// [`step`](Adam::step), from 1. There is one `t` per optimiser. (A counter that moves once per
-/// *parameter* shrinks the first steps of every parameter but the first: a bug that real frameworks
-/// shipped.)
+/// where `g` is the gradient of the parameter `p`, and `t` counts the steps of this parameter, from
+/// 1: one that joins late starts with steps of `lr`, too. (One counter for all that moves once per
+/// *parameter* is another thing: it shrinks the first steps of every parameter but the first, a bug
+/// that real frameworks shipped.)
 ///
 /// # Defaults
 /// betas 0.9 and 0.999, `eps` 1e-8: the paper's, and PyTorch's. No weight decay, no AMSGrad. `lr`
@@ -36,9 +35,13 @@ use crate::{Float, Moments, Tensor};
 /// ```
 ///
 /// # Numerics
-/// A NaN or an infinity in a gradient makes the number it belongs to NaN, and no other. In `f32`
-/// the square of a gradient above 5.8e20 is infinite in `v`; its number then stays where it is. With `eps`
-/// 0, a number whose gradient was always 0 becomes 0/0, NaN.
+/// A NaN or an infinity in a gradient makes the number it belongs to NaN, and no other. `v` holds
+/// squares. In `f32`, with the default β₂, the square of a gradient above 5.8e20 is infinite there,
+/// and its number stays where it is from then on; that of a gradient below 3.4e-18 loses digits, and
+/// below 8.4e-22 it is 0. An `eps` of 1e-10 or more outweighs all of these; with a smaller one their
+/// steps are too long, with `eps` 0 (or one that `f32` rounds to 0) infinite. In `f64` the three
+/// bounds are 4.2e155, 1.5e-153 and 5.0e-161. With `eps` 0, a number whose gradient was always 0
+/// becomes 0/0, NaN.
 ///
 /// *Differs from PyTorch in*: a parameter without a gradient, or given twice, is refused, not
 /// skipped or warned about; gradients are handed in; an infinite `lr`, `eps` or `weight_decay` is
@@ -58,8 +61,6 @@ pub struct Adam<T: Float = f64> {
     pub(crate) decoupled: bool,
     amsgrad: bool,
     maximize: bool,
-    /// How many steps were taken.
-    t: u64,
     moments: Memory<T, Moments<T>>,
 }
 
@@ -86,7 +87,6 @@ impl<T: Float> Adam<T> {
             decoupled: false,
             amsgrad: false,
             maximize: false,
-            t: 0,
             moments: Memory::new(),
         }
     }
@@ -179,19 +179,14 @@ impl<T: Float> Adam<T> {
         self.lr = optimiser::at_least_0(self.name, "lr", lr);
     }
 
-    /// How many steps were taken.
-    #[must_use]
-    pub fn steps(&self) -> u64 {
-        self.t
-    }
-
-    /// What is remembered of a parameter; `None` before its first step.
+    /// What is remembered of a parameter, its count of steps among it; `None` before its first step.
     #[must_use]
     pub fn moments(&self, parameter: &Tensor<T>) -> Option<&Moments<T>> {
         self.moments.get(parameter)
     }
 
-    /// Goes on where another optimiser stopped: after `steps` steps, with these moments.
+    /// Goes on where another optimiser stopped, with these moments. What was remembered before, also
+    /// of other parameters, is forgotten.
     ///
     /// ```
     /// use evenkeel::{Adam, Tensor};
@@ -203,26 +198,22 @@ impl<T: Float> Adam<T> {
     /// first.step([&mut w], &loss.backward());
     ///
     /// let mut second = Adam::new(0.1);
-    /// second.resume(first.steps(), [(&w, first.moments(&w).unwrap().clone())]);
-    /// assert_eq!((second.steps(), second.moments(&w)), (1, first.moments(&w)));
+    /// second.resume([(&w, first.moments(&w).unwrap().clone())]);
+    /// assert_eq!(second.moments(&w), first.moments(&w));
+    /// assert_eq!(second.moments(&w).unwrap().steps, 1);
     /// ```
     ///
     /// # Panics
-    /// If a tensor is no parameter, or its moments are of another shape.
+    /// If a tensor is no parameter or was given before, or its moments are of another shape.
     ///
     /// *PyTorch*: `optimizer.load_state_dict(state)`.
     #[track_caller]
-    pub fn resume<'a>(
-        &mut self,
-        steps: u64,
-        moments: impl IntoIterator<Item = (&'a Tensor<T>, Moments<T>)>,
-    ) {
+    pub fn resume<'a>(&mut self, moments: impl IntoIterator<Item = (&'a Tensor<T>, Moments<T>)>) {
         let moments: Vec<_> = moments.into_iter().collect();
         for (parameter, moments) in &moments {
             moments.fit(self.name, parameter);
         }
         self.moments.replace(self.name, moments);
-        self.t = steps;
     }
 
     /// Gives every parameter its next value. All are checked before the first one moves.
@@ -245,23 +236,23 @@ impl<T: Float> Adam<T> {
         let mut parameters: Vec<_> = parameters.into_iter().collect();
         let reached = optimiser::reached(self.name, &parameters, gradients);
 
-        self.t += 1;
         let (beta1, beta2) = self.betas;
-        let correction1 = 1.0 - beta1.powf(self.t as f64);
-        let correction2 = 1.0 - beta2.powf(self.t as f64);
         let (l2, shrink) = self.decay();
-        let update = Update {
-            sign: if self.maximize { -T::one() } else { T::one() },
-            l2,
-            shrink,
-            beta1: (T::of(beta1), T::of(1.0 - beta1)),
-            beta2: (T::of(beta2), T::of(1.0 - beta2)),
-            size: T::of(self.lr / correction1),
-            root2: T::of(1.0 / correction2.sqrt()),
-            eps: T::of(self.eps),
-        };
         for (parameter, dp) in parameters.iter_mut().zip(reached) {
-            let Moments { m, v, v_max } = self.moments.of(parameter, || Moments::zeros_like(dp));
+            let Moments { steps, m, v, v_max } =
+                self.moments.of(parameter, || Moments::zeros_like(dp));
+            *steps = steps.saturating_add(1);
+            let t = *steps as f64; // this parameter's own
+            let update = Update {
+                sign: if self.maximize { -T::one() } else { T::one() },
+                l2,
+                shrink,
+                beta1: (T::of(beta1), T::of(1.0 - beta1)),
+                beta2: (T::of(beta2), T::of(1.0 - beta2)),
+                size: T::of(self.lr / (1.0 - beta1.powf(t))),
+                root2: T::of(1.0 / (1.0 - beta2.powf(t)).sqrt()),
+                eps: T::of(self.eps),
+            };
             let v_max = self.amsgrad.then(|| v_max.get_or_insert_with(|| zeros_like(dp)));
             let v_max = v_max.map_or([].as_mut_slice(), numbers);
             update.apply(numbers(parameter), dp.as_slice(), numbers(m), numbers(v), v_max);

@@ -1,7 +1,6 @@
 //! [`AdamW`]: Adam with a weight decay of its own. Page: `book/src/using_layer_norm.md`.
 
-use crate::autograd::Gradients;
-use crate::{Adam, Float, Moments, Tensor};
+use crate::{Adam, Float, Gradients, Moments, Tensor};
 
 /// [`Adam`] with *decoupled* weight decay: each step first shrinks every parameter by the factor
 /// `1 - lr·λ`, whatever its gradient.
@@ -109,13 +108,7 @@ impl<T: Float> AdamW<T> {
         self.0.set_lr(lr);
     }
 
-    /// How many steps were taken.
-    #[must_use]
-    pub fn steps(&self) -> u64 {
-        self.0.steps()
-    }
-
-    /// What is remembered of a parameter; `None` before its first step.
+    /// What is remembered of a parameter, its count of steps among it; `None` before its first step.
     #[must_use]
     pub fn moments(&self, parameter: &Tensor<T>) -> Option<&Moments<T>> {
         self.0.moments(parameter)
@@ -124,14 +117,10 @@ impl<T: Float> AdamW<T> {
     /// As [`Adam::resume`].
     ///
     /// # Panics
-    /// If a tensor is no parameter, or its moments are of another shape.
+    /// If a tensor is no parameter or was given before, or its moments are of another shape.
     #[track_caller]
-    pub fn resume<'a>(
-        &mut self,
-        steps: u64,
-        moments: impl IntoIterator<Item = (&'a Tensor<T>, Moments<T>)>,
-    ) {
-        self.0.resume(steps, moments);
+    pub fn resume<'a>(&mut self, moments: impl IntoIterator<Item = (&'a Tensor<T>, Moments<T>)>) {
+        self.0.resume(moments);
     }
 
     /// Gives every parameter its next value, as [`Adam::step`].

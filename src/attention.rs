@@ -149,6 +149,8 @@ pub fn scaled_dot_product_attention<T: Float>(
 ///
 /// Paper: Vaswani et al., *Attention Is All You Need*, 2017 (arXiv 1706.03762), section 3.2. Page:
 /// `book/src/tensor.md`.
+///
+/// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
 pub struct MultiHeadAttention<T: Float = f64> {
     embed_dim: usize,
@@ -258,5 +260,15 @@ impl<T: Float> MultiHeadAttention<T> {
     pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
         let own = init::trained_mut([&mut self.in_proj_weight, &mut self.in_proj_bias]);
         own.into_iter().chain(self.out_proj.parameters_mut()).collect()
+    }
+}
+
+impl<T: Float> crate::Module<T> for MultiHeadAttention<T> {
+    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor<T>)> {
+        crate::named([
+            ("in_proj_weight", &mut self.in_proj_weight),
+            ("in_proj_bias", &mut self.in_proj_bias),
+            ("out_proj", &mut self.out_proj),
+        ])
     }
 }

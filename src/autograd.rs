@@ -1,4 +1,4 @@
-//! Reverse-mode differentiation: the graph, `backward`, [`Gradients`]. Page: `book/src/tensor.md`.
+//! Reverse-mode differentiation: the graph and `backward`. Page: `book/src/tensor.md`.
 //!
 //! An operation on tensors leaves a [`Node`] behind: which nodes its inputs came from, and a
 //! *pullback*, the function that turns the gradient of the output into the gradients of the inputs.
@@ -11,15 +11,14 @@
 //! * Inputs that lead to no parameter have no node, and what they would need is neither stored nor
 //!   computed.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::Float;
 use crate::shape;
 pub(crate) use crate::storage::Value;
 use crate::tensor::Tensor;
+use crate::{Float, Gradients};
 
 /// From the gradient of the output to the gradient of each input (`None` where an input asked for
 /// none).
@@ -148,8 +147,8 @@ impl<T: Float> Tensor<T> {
 
 // ANCHOR: walk
 /// Carries `dy` from `node` to the leaves.
-fn walk<T: Float>(node: Arc<Node<T>>, dy: Value<T>) -> HashMap<u64, Tensor<T>> {
-    let mut leaves = HashMap::new();
+fn walk<T: Float>(node: Arc<Node<T>>, dy: Value<T>) -> BTreeMap<u64, Tensor<T>> {
+    let mut leaves = BTreeMap::new();
     let mut pending = BTreeMap::from([(node.id, (node, dy))]);
     while let Some((id, (node, dy))) = pending.pop_last() {
         let Some(pullback) = &node.pullback else {
@@ -168,48 +167,3 @@ fn walk<T: Float>(node: Arc<Node<T>>, dy: Value<T>) -> HashMap<u64, Tensor<T>> {
     leaves
 }
 // ANCHOR_END: walk
-
-/// What [`backward`](Tensor::backward) found: one gradient for each parameter that was reached.
-///
-/// ```
-/// use evenkeel::Tensor;
-/// use ndarray::array;
-///
-/// let used = Tensor::parameter(array![1.0, 2.0]);
-/// let unused = Tensor::parameter(array![1.0]);
-/// let gradients = used.sum().backward();
-/// assert_eq!(gradients.get(&used).unwrap().shape(), used.shape());
-/// assert!(gradients.get(&unused).is_none());
-/// ```
-///
-/// Page: `book/src/tensor.md`.
-pub struct Gradients<T: Float = f64> {
-    of_leaf: HashMap<u64, Tensor<T>>,
-}
-
-impl<T: Float> Gradients<T> {
-    /// The gradient of a parameter, in the parameter's shape; `None` if it was not reached, or is
-    /// no parameter.
-    #[must_use]
-    pub fn get(&self, parameter: &Tensor<T>) -> Option<&Tensor<T>> {
-        self.of_leaf.get(&parameter.node.as_ref()?.id)
-    }
-
-    /// How many parameters were reached.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.of_leaf.len()
-    }
-
-    /// Whether no parameter was reached. Never true for what `backward` returns.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.of_leaf.is_empty()
-    }
-}
-
-impl<T: Float> fmt::Debug for Gradients<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.of_leaf.iter().collect::<BTreeMap<_, _>>()).finish()
-    }
-}

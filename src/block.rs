@@ -53,6 +53,8 @@ pub enum NormPlacement {
 /// Papers: Vaswani et al., *Attention Is All You Need*, 2017 (arXiv 1706.03762), section 3.1, for
 /// post-norm; Xiong et al., *On Layer Normalization in the Transformer Architecture*, 2020 (arXiv
 /// 2002.04745), for both. Page: `book/src/tensor.md`.
+///
+/// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
 pub struct TransformerBlock<T: Float = f64> {
     embed_dim: usize,
@@ -149,5 +151,17 @@ impl<T: Float> TransformerBlock<T> {
             norm2.parameters_mut(),
         ];
         parts.into_iter().flatten().collect()
+    }
+}
+
+impl<T: Float> crate::Module<T> for TransformerBlock<T> {
+    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor<T>)> {
+        crate::named([
+            ("self_attn", &mut self.self_attn),
+            ("linear1", &mut self.linear1),
+            ("linear2", &mut self.linear2),
+            ("norm1", &mut self.norm1),
+            ("norm2", &mut self.norm2),
+        ])
     }
 }

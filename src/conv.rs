@@ -48,6 +48,8 @@ use crate::{Float, Tensor, init, shape};
 ///
 /// Paper: LeCun, Bottou, Bengio, Haffner, *Gradient-Based Learning Applied to Document Recognition*,
 /// 1998, section II. Page: `book/src/tensor.md`.
+///
+/// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
 pub struct Conv2d<T: Float = f64> {
     stride: [usize; 2],
@@ -226,5 +228,11 @@ impl Window {
                 patch += channels * self.kernel[0] * self.kernel[1];
             }
         }
+    }
+}
+
+impl<T: Float> crate::Module<T> for Conv2d<T> {
+    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor<T>)> {
+        crate::named([("weight", &mut self.weight), ("bias", &mut self.bias)])
     }
 }

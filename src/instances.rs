@@ -27,11 +27,15 @@ fn of<T: Float + approx::RelativeEq<Epsilon = T>>(rng: &mut impl Rng) {
     let mut x = Tensor::<T>::parameter(Array2::zeros((2, 2)));
     let y = operations(&x);
     let (y, mut adam, mut sgd) = (layers(&y, rng), Adam::new(0.1), Sgd::new(0.1));
-    let gradients = cross_entropy(&y, &[0, 1]).backward();
-    assert!(gradients.get(&x).is_some_and(|dx| dx == &x));
+    let mut gradients = cross_entropy(&y, &[0, 1]).backward();
+    gradients += gradients.clone();
+    gradients *= 2.0;
+    assert!(gradients.clip_norm(1.0) == gradients.norm());
+    assert!(gradients.get(&x).is_some_and(|dx| dx == &gradients[&x]));
     adam.step([&mut x], &gradients);
     sgd.step([&mut x], &gradients);
     AdamW::new(0.1).step(vec![&mut x], &gradients);
+    x.assign(Array2::zeros((2, 2)));
     assert!(relative_eq!(x, y), "{x} {x:?}");
 }
 
@@ -54,5 +58,8 @@ fn layers<T: Float>(x: &Tensor<T>, rng: &mut impl Rng) -> Tensor<T> {
     let instance_norm = InstanceNorm::new(2);
     let x = instance_norm.forward(&instance_norm.clone().forward_train(&x));
     let x = Linear::new(2, 2, rng).forward(&Conv2d::new(1, 1, [1, 1], rng).forward(&x));
-    TransformerBlock::new(2, 1, 2, NormPlacement::Pre, rng).forward(&x, &Mask::Causal)
+    let mut block = TransformerBlock::new(2, 1, 2, NormPlacement::Pre, rng);
+    block.copy().freeze();
+    assert!(block.tensors_mut().is_empty() && block.parameters_mut().is_empty());
+    block.forward(&x, &Mask::Causal)
 }

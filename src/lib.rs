@@ -22,15 +22,15 @@
 //!
 //! # The modules, in reading order
 //!
-//! 1. `tensor` and `autograd`: [`Tensor`], the graph, [`Tensor::backward`], [`Gradients`]. An
-//!    evening's start.
+//! 1. `tensor` and `autograd`: [`Tensor`], the graph, [`Tensor::backward`]. An evening's start.
+//!    [`Gradients`] in `gradients`: what `backward` returns, added up and clipped.
 //! 2. `shape`: every shape rule and every shape message.
 //! 3. `ops`: one function per operation, with its derivative.
 //! 4. `norm`: [`LayerNorm`] and [`RMSNorm`], with their loops in `norm/kernel.rs`; [`BatchNorm`],
 //!    [`GroupNorm`] and [`InstanceNorm`], with theirs in `norm/channels.rs`; the sums that all of
 //!    them need in `norm/statistics.rs`.
 //! 5. [`Linear`], [`cross_entropy`]: the rest of a network; [`MultiHeadAttention`],
-//!    [`TransformerBlock`] and [`Conv2d`] for larger ones.
+//!    [`TransformerBlock`] and [`Conv2d`] for larger ones. [`Module`]: what names its tensors.
 //! 6. [`Sgd`], [`Adam`], [`AdamW`], [`warmup()`]: training it. What they share stands in `optimiser`.
 //! 7. [`gradient_check()`]: central differences against `backward`.
 //! 8. [`save()`] and [`load()`]: safetensors files, to PyTorch and back.
@@ -57,6 +57,7 @@ pub mod datasets;
 pub mod exercises;
 mod float;
 mod gradient_check;
+mod gradients;
 mod init;
 #[cfg(all(debug_assertions, not(test)))]
 #[doc(hidden)]
@@ -64,6 +65,7 @@ pub mod instances;
 mod lanes;
 mod linear;
 mod loss;
+mod module;
 mod moments;
 mod norm;
 mod ops;
@@ -78,19 +80,21 @@ mod spread;
 mod storage;
 mod sums;
 mod tensor;
+mod tensor_parameter;
 mod threads;
 mod vectors;
 
 pub use adam::Adam;
 pub use adam_w::AdamW;
 pub use attention::{Mask, MultiHeadAttention, attention_weights, scaled_dot_product_attention};
-pub use autograd::Gradients;
 pub use block::{NormPlacement, TransformerBlock};
 pub use conv::Conv2d;
 pub use float::Float;
 pub use gradient_check::{GradientMismatch, gradient_check};
+pub use gradients::Gradients;
 pub use linear::Linear;
 pub use loss::{CrossEntropy, Reduction, cross_entropy, mse};
+pub use module::{Module, named};
 pub use moments::Moments;
 /// [`RMSNorm`] by the name that Rust's naming rules would give it.
 pub use norm::RMSNorm as RmsNorm;

@@ -37,6 +37,8 @@ use crate::{Float, Tensor, init, shape};
 ///
 /// Paper: He, Zhang, Ren, Sun, *Delving Deep into Rectifiers*, 2015 (arXiv 1502.01852). Page:
 /// `book/src/iris.md`.
+///
+/// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
 pub struct Linear<T: Float = f64> {
     /// `W`, of shape `[out_features, in_features]`.
@@ -102,5 +104,11 @@ impl<T: Float> Linear<T> {
     #[must_use]
     pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
         init::trained_mut([&mut self.weight, &mut self.bias])
+    }
+}
+
+impl<T: Float> crate::Module<T> for Linear<T> {
+    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor<T>)> {
+        crate::named([("weight", &mut self.weight), ("bias", &mut self.bias)])
     }
 }

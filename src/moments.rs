@@ -18,12 +18,14 @@ use crate::{Float, Tensor, shape, threads, vectors};
 /// adam.step([&mut w], &gradients);
 /// let moments = adam.moments(&w).unwrap();
 /// assert_eq!((moments.m.item(), moments.v.item()), (0.5 * 8.0, 0.25 * 64.0));
-/// assert_eq!(moments.v_max, None);
+/// assert_eq!((moments.steps, &moments.v_max), (1, &None));
 /// ```
 ///
-/// *PyTorch*: `exp_avg`, `exp_avg_sq` and `max_exp_avg_sq` of `optimizer.state[p]`.
+/// *PyTorch*: `step`, `exp_avg`, `exp_avg_sq` and `max_exp_avg_sq` of `optimizer.state[p]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moments<T: Float = f64> {
+    /// How many steps this parameter has taken. The corrections for the start at zero go by it.
+    pub steps: u64,
     /// The running mean of the gradient.
     pub m: Tensor<T>,
     /// The running mean of its square.
@@ -34,7 +36,7 @@ pub struct Moments<T: Float = f64> {
 
 impl<T: Float> Moments<T> {
     pub(crate) fn zeros_like(parameter: &Tensor<T>) -> Self {
-        Self { m: zeros_like(parameter), v: zeros_like(parameter), v_max: None }
+        Self { steps: 0, m: zeros_like(parameter), v: zeros_like(parameter), v_max: None }
     }
 
     /// Refuses moments that are not those of `parameter`.

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use crate::autograd::{Gradients, Node, Value};
-use crate::{Float, Tensor, shape};
+use crate::autograd::{Node, Value};
+use crate::{Float, Gradients, Tensor, shape};
 
 /// A setting that must be finite and at least 0: a learning rate, an eps, a weight decay.
 #[track_caller]
@@ -110,14 +110,17 @@ impl<T: Float, S> Memory<T, S> {
     ) where
         T: 'a,
     {
-        let mut of = HashMap::new();
+        let (mut of, mut position_of) = (HashMap::new(), HashMap::new());
         for (position, (parameter, state)) in states.into_iter().enumerate() {
+            let shape = parameter.shape();
             let Some(leaf) = leaf(parameter) else {
-                panic!(
-                    "{optimiser}: tensor {position} of shape {:?} is no parameter",
-                    parameter.shape()
-                )
+                panic!("{optimiser}: tensor {position} of shape {shape:?} is no parameter")
             };
+            if let Some(first) = position_of.insert(leaf.id, position) {
+                panic!(
+                    "{optimiser}: parameter {position} of shape {shape:?} was given before, at position {first}"
+                );
+            }
             of.insert(leaf.id, (Arc::downgrade(leaf), state));
         }
         self.of = of;

@@ -1,8 +1,7 @@
 //! [`Sgd`]: a step against the gradient, with momentum. Page: `book/src/using_layer_norm.md`.
 
-use crate::autograd::Gradients;
 use crate::optimiser::{self, Memory, numbers, zeros_like};
-use crate::{Float, Tensor, shape};
+use crate::{Float, Gradients, Tensor, shape};
 
 /// Gradient descent: each parameter moves against its gradient, by `lr` times its size.
 ///
@@ -128,10 +127,11 @@ impl<T: Float> Sgd<T> {
         self.velocities.get(parameter)
     }
 
-    /// Goes on where another optimiser stopped, with these velocities.
+    /// Goes on where another optimiser stopped, with these velocities. What was remembered before,
+    /// also of other parameters, is forgotten.
     ///
     /// # Panics
-    /// If a tensor is no parameter, or its velocity is of another shape.
+    /// If a tensor is no parameter or was given before, or its velocity is of another shape.
     #[track_caller]
     pub fn resume<'a>(&mut self, velocities: impl IntoIterator<Item = (&'a Tensor<T>, Tensor<T>)>) {
         let velocities: Vec<_> = velocities.into_iter().collect();

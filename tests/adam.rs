@@ -4,10 +4,12 @@ mod common;
 // One program, not two: each compiles the generic code of the crate once more.
 #[path = "adam/state.rs"]
 mod state;
+#[path = "adam/steps.rs"]
+mod steps;
 
 use approx::assert_relative_eq;
 use common::{assert_close, normal};
-use evenkeel::{Adam, AdamW, Gradients, Moments, Tensor, warmup};
+use evenkeel::{Adam, AdamW, Float, Gradients, Moments, Tensor, warmup};
 use ndarray::array;
 
 /// A loss with the given gradient for `w`.
@@ -42,7 +44,7 @@ fn matches_the_worked_example() {
 
 #[test]
 fn the_first_step_of_every_parameter_has_the_size_of_lr() {
-    // One step counter per optimiser. A counter per parameter gives 0.100, 0.074, 0.064, …
+    // One counter that every parameter moves gives 0.100, 0.074, 0.064, …
     let mut parameters: Vec<Tensor> = (0..6).map(|_| Tensor::parameter(array![0.0])).collect();
     let loss = parameters.iter().map(|p| p * 1.0).reduce(|a, b| a + b).unwrap().sum();
     Adam::new(0.1).step(&mut parameters, &loss.backward());
@@ -141,7 +143,7 @@ fn nan_and_infinity_in_a_gradient_reach_only_their_own_number() {
         let mut adam = Adam::new(0.1).with_amsgrad(true);
         let gradients = loss_with_gradient(&w, &Tensor::new(array![bad, 1.0])).backward();
         adam.step([&mut w], &gradients);
-        let Moments { m, v, v_max } = adam.moments(&w).unwrap();
+        let Moments { m, v, v_max, .. } = adam.moments(&w).unwrap();
         assert_close("m", m, &Tensor::new(array![bad, 0.1]), 1e-15);
         for v in [v, v_max.as_ref().unwrap()] {
             assert_close("v", v, &Tensor::new(array![remembered, 0.001]), 1e-15);
@@ -170,13 +172,31 @@ fn a_gradient_of_zero_moves_nothing_unless_eps_is_zero_too() {
     }
 }
 
+/// The first step of size 1 for the gradient `g`.
+fn first_step<T: Float>(g: f64, eps: f64) -> f64 {
+    let mut w = Tensor::<T>::parameter(array![T::zero()]);
+    let gradients = (&w * T::of(g)).sum().backward();
+    Adam::new(1.0).with_eps(eps).step([&mut w], &gradients);
+    -w.item().wide()
+}
+
 #[test]
-fn an_f32_gradient_whose_square_overflows_moves_nothing() {
+fn a_gradient_whose_square_overflows_moves_nothing_from_then_on() {
     let mut w = Tensor::<f32>::parameter(array![1.0, 1.0]);
-    let gradients = (&w * Tensor::new(array![1e21, 1e18])).sum().backward();
-    Adam::new(0.1).step([&mut w], &gradients);
+    let mut adam = Adam::new(0.1);
+    for g in [1e21, 1.0, 1.0] {
+        let gradients = (&w * Tensor::new(array![g, 1e18])).sum().backward();
+        adam.step([&mut w], &gradients);
+    }
     assert_eq!(w.value()[0], 1.0);
-    assert!((w.value()[1] - 0.9).abs() < 1e-6);
+    assert!((w.value()[1] - 0.7).abs() < 1e-6);
+    for (at_most, above, step) in [
+        (5.8e20, 5.9e20, first_step::<f32> as fn(f64, f64) -> f64),
+        (4.2e155, 4.3e155, first_step::<f64>),
+    ] {
+        assert_relative_eq!(step(at_most, 1e-8), 1.0, epsilon = 1e-6);
+        assert_eq!(step(above, 1e-8), 0.0);
+    }
 }
 
 #[test]
@@ -189,10 +209,24 @@ fn an_f32_gradient_whose_square_vanishes_moves_by_itself_over_eps() {
     assert_eq!(adam.moments(&w).unwrap().v.item(), 0.0);
     assert_relative_eq!(w.item(), -0.1 * 1e-24 / 1e-8, max_relative = 1e-6);
     // An eps that f32 rounds to 0 does not.
-    let mut w = Tensor::<f32>::parameter(array![0.0]);
-    let gradients = (&w * 1e-24).sum().backward();
-    Adam::new(0.1).with_eps(1e-50).step([&mut w], &gradients);
-    assert_eq!(w.item(), f32::NEG_INFINITY);
+    assert_eq!(first_step::<f32>(1e-24, 1e-50), f64::INFINITY);
+}
+
+#[test]
+fn an_eps_of_1e_10_outweighs_squares_that_vanish() {
+    for exponent in -36..20 {
+        let g = f64::from(10f32.powi(exponent));
+        for eps in [1e-10, 1e-8] {
+            let want = g / (g + f64::from(eps as f32));
+            assert_relative_eq!(first_step::<f32>(g, eps), want, max_relative = 1e-6);
+        }
+    }
+    // Without: right as long as the square has all its digits, infinite where it has none.
+    assert_relative_eq!(first_step::<f32>(3.5e-18, 0.0), 1.0, epsilon = 1e-6);
+    assert!(first_step::<f32>(1e-21, 0.0) > 0.5);
+    assert_eq!(first_step::<f32>(8e-22, 0.0), f64::INFINITY);
+    assert_relative_eq!(first_step::<f64>(1.5e-153, 0.0), 1.0, epsilon = 1e-12);
+    assert_eq!(first_step::<f64>(4.9e-161, 0.0), f64::INFINITY);
 }
 
 #[test]
@@ -213,8 +247,9 @@ fn a_learning_rate_of_zero_moves_nothing_but_remembers() {
     let gradients = w.square().sum().backward();
     adam.step([&mut w], &gradients);
     assert_eq!(w, Tensor::new(array![1.0, -2.0]));
-    assert_eq!(adam.steps(), 1);
-    assert_relative_eq!(adam.moments(&w).unwrap().m, Tensor::new(array![0.2, -0.4]));
+    let moments = adam.moments(&w).unwrap();
+    assert_eq!(moments.steps, 1);
+    assert_relative_eq!(moments.m, Tensor::new(array![0.2, -0.4]));
 }
 
 #[test]

@@ -125,6 +125,24 @@ fn a_resumed_optimiser_goes_on_as_if_it_had_never_stopped() {
     assert_eq!(w, copy);
     let message = panic_of(|| second.resume([(&copy, normal(&[3], 1))])).0;
     assert_eq!(message, "Sgd: expected a velocity of shape [2], got [3]");
+    let twice = [1, 2].map(|seed| (&copy, normal(&[2], seed)));
+    let message = panic_of(|| second.resume(twice)).0;
+    assert_eq!(message, "Sgd: parameter 1 of shape [2] was given before, at position 0");
+}
+
+#[test]
+fn a_parameter_that_joins_late_or_rests_has_a_velocity_of_its_own() {
+    let [mut early, mut late] = [(); 2].map(|()| Tensor::parameter(array![0.0]));
+    let gradients = (&early + &late).sum().backward();
+    let mut sgd = Sgd::new(0.1).with_momentum(0.5);
+    for _ in 0..3 {
+        sgd.step([&mut early], &gradients);
+    }
+    for _ in 0..2 {
+        sgd.step([&mut late], &gradients);
+    }
+    assert_eq!([&early, &late].map(|w| sgd.velocity(w).unwrap().item()), [1.75, 1.5]);
+    assert_relative_eq!(late.item(), -0.1 * (1.0 + 1.5), epsilon = 1e-15);
 }
 
 #[test]

@@ -73,6 +73,8 @@ use crate::{Float, Tensor, init, shape};
 ///
 /// Paper: Ioffe, Szegedy, *Batch Normalization*, 2015 (arXiv 1502.03167), algorithms 1 and 2. Page:
 /// `book/src/conventions.md`.
+///
+/// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
 pub struct BatchNorm<T: Float = f64> {
     num_features: usize,
@@ -282,5 +284,17 @@ impl<T: Float> BatchNorm<T> {
     #[must_use]
     pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
         init::trained_mut([&mut self.gamma, &mut self.beta])
+    }
+}
+
+impl<T: Float> crate::Module<T> for BatchNorm<T> {
+    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor<T>)> {
+        crate::named([
+            ("gamma", &mut self.gamma),
+            ("beta", &mut self.beta),
+            ("running_mean", &mut self.running_mean),
+            ("running_var", &mut self.running_var),
+            ("num_batches_tracked", &mut self.num_batches_tracked),
+        ])
     }
 }

@@ -46,6 +46,8 @@ use crate::{Float, Tensor, init, shape};
 ///
 /// Paper: Wu, He, *Group Normalization*, 2018 (arXiv 1803.08494), equations 1 to 7. Page:
 /// `book/src/conventions.md`.
+///
+/// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
 pub struct GroupNorm<T: Float = f64> {
     channels_per_group: usize,
@@ -138,5 +140,11 @@ impl<T: Float> GroupNorm<T> {
     #[must_use]
     pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
         init::trained_mut([&mut self.gamma, &mut self.beta])
+    }
+}
+
+impl<T: Float> crate::Module<T> for GroupNorm<T> {
+    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor<T>)> {
+        crate::named([("gamma", &mut self.gamma), ("beta", &mut self.beta)])
     }
 }

@@ -49,6 +49,8 @@ use crate::{Float, Tensor, init, shape};
 ///
 /// Paper: Ulyanov, Vedaldi, Lempitsky, *Instance Normalization: The Missing Ingredient for Fast
 /// Stylization*, 2016 (arXiv 1607.08022), equation 4. Page: `book/src/conventions.md`.
+///
+/// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
 pub struct InstanceNorm<T: Float = f64> {
     num_features: usize,
@@ -222,5 +224,17 @@ impl<T: Float> InstanceNorm<T> {
     #[must_use]
     pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
         init::trained_mut([&mut self.gamma, &mut self.beta])
+    }
+}
+
+impl<T: Float> crate::Module<T> for InstanceNorm<T> {
+    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor<T>)> {
+        crate::named([
+            ("gamma", &mut self.gamma),
+            ("beta", &mut self.beta),
+            ("running_mean", &mut self.running_mean),
+            ("running_var", &mut self.running_var),
+            ("num_batches_tracked", &mut self.num_batches_tracked),
+        ])
     }
 }

@@ -51,6 +51,8 @@ use crate::{Float, Tensor, init, shape};
 ///
 /// Paper: Ba, Kiros, Hinton, *Layer Normalization*, 2016 (arXiv 1607.06450), equations 3 and 4.
 /// Page: `book/src/layer_norm.md`.
+///
+/// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
 pub struct LayerNorm<T: Float = f64> {
     normalized_shape: Vec<usize>,
@@ -165,5 +167,11 @@ impl<T: Float> LayerNorm<T> {
     #[must_use]
     pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
         init::trained_mut([&mut self.gamma, &mut self.beta])
+    }
+}
+
+impl<T: Float> crate::Module<T> for LayerNorm<T> {
+    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor<T>)> {
+        crate::named([("gamma", &mut self.gamma), ("beta", &mut self.beta)])
     }
 }

@@ -52,6 +52,8 @@ use crate::{Float, Tensor, init, shape};
 ///
 /// Paper: Zhang, Sennrich, *Root Mean Square Layer Normalization*, 2019 (arXiv 1910.07467),
 /// equation 4. Page: `book/src/layer_norm.md`.
+///
+/// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
 pub struct RMSNorm<T: Float = f64> {
     normalized_shape: Vec<usize>,
@@ -139,5 +141,11 @@ impl<T: Float> RMSNorm<T> {
     #[must_use]
     pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
         init::trained_mut([&mut self.gamma])
+    }
+}
+
+impl<T: Float> crate::Module<T> for RMSNorm<T> {
+    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor<T>)> {
+        crate::named([("gamma", &mut self.gamma)])
     }
 }

@@ -72,7 +72,7 @@ fn state<'a, T: Float>(
     moments: impl Fn(&Tensor<T>) -> Option<&'a Moments<T>>,
 ) -> Result<(), String> {
     for (i, p) in parameters.iter().enumerate() {
-        let Moments { m, v, v_max } = moments(p).ok_or("a parameter without moments")?.clone();
+        let Moments { m, v, v_max, .. } = moments(p).ok_or("a parameter without moments")?.clone();
         found.extend([(format!("m{i}"), m), (format!("v{i}"), v)]);
         found.extend(v_max.map(|v_max| (format!("vmax{i}"), v_max)));
     }
