@@ -5,6 +5,8 @@ mod common;
 mod extremes;
 #[path = "layer_norm/numerics.rs"]
 mod numerics;
+#[path = "layer_norm/sweep.rs"]
+mod sweep;
 
 use approx::assert_relative_eq;
 use common::{ROWS, assert_close, assert_panics, normal};
