@@ -79,6 +79,8 @@ mod shape;
 mod spread;
 mod storage;
 mod sums;
+#[cfg(test)]
+mod taken;
 mod tensor;
 mod tensor_parameter;
 mod threads;

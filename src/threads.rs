@@ -114,6 +114,15 @@ mod tests {
     }
 
     #[test]
+    fn work_is_cut_by_its_size_alone() {
+        assert_eq!([(1, 99_999), (7, 99_999), (0, 0)].map(|(n, all)| piece(n, all)), [1, 7, 1]);
+        assert_eq!(
+            [(160, 100_000), (161, 100_000), (1, 200_000)].map(|(n, all)| piece(n, all)),
+            [10, 11, 1]
+        );
+    }
+
+    #[test]
     fn one_thread_and_several_give_the_same_bits() {
         let with = |threads: usize| {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

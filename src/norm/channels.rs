@@ -78,6 +78,8 @@ pub(super) fn statistics<T: Float>(x: &[T], planes: &Planes) -> Vec<Statistics> 
         statistics.push(Statistics { origin: origin.wide(), shift, var });
     }
     for set in doubted {
+        #[cfg(test)]
+        crate::taken::note("careful");
         let numbers = planes.places(set).map(|(at, _)| x[at].wide());
         statistics[set] = Spread::of(numbers, 0.0, true).into();
     }

@@ -36,6 +36,8 @@ fn piece(numbers: usize, columns: usize) -> usize {
 
 /// Σ (x - origin) and Σ (x - origin)² of each channel.
 pub(super) fn sums<T: Float>(x: &[T], origin: &[T]) -> Vec<(f64, f64)> {
+    #[cfg(test)]
+    crate::taken::note("columns");
     let columns = origin.len();
     let two = [columns, columns];
     let pieces = x.chunks(piece(x.len(), columns));
@@ -80,6 +82,8 @@ pub(super) fn forward<T: Float>(
     channels: &[RowStatistics<T>],
     y: &mut [T],
 ) {
+    #[cfg(test)]
+    crate::taken::note("columns");
     let columns = gamma.len();
     let Channels { origin, shift, rstd } = &Channels::of(channels);
     let scale: Vec<T> = gamma.iter().zip(rstd).map(|(&gamma, &rstd)| gamma * rstd).collect();
@@ -121,6 +125,8 @@ pub(super) fn sums_of_dy<T: Float>(
     x: &[T],
     channels: &[RowStatistics<T>],
 ) -> Vec<(f64, f64)> {
+    #[cfg(test)]
+    crate::taken::note("columns");
     let columns = channels.len();
     let Channels { origin, shift, rstd } = &Channels::of(channels);
     let two = [columns, columns];
@@ -174,6 +180,8 @@ pub(super) fn dx<T: Float>(
     means: &[(T, T)],
     dx: &mut [T],
 ) {
+    #[cfg(test)]
+    crate::taken::note("columns");
     let columns = gamma.len();
     let Channels { origin, shift, rstd } = &Channels::of(channels);
     // dx = rstd·(γ·dy - mean_g - x̂·mean_g_x̂), with what belongs to a channel taken together.

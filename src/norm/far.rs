@@ -22,6 +22,8 @@ pub(super) fn forward<T: Float>(
     eps: f64,
     y: &mut [T],
 ) {
+    #[cfg(test)]
+    crate::taken::note("far");
     let root = spread.root(eps);
     for (at, feature) in places {
         let scaled = gamma[feature].wide() * (spread.distance(x[at].wide()) / root);
@@ -47,6 +49,8 @@ pub(super) fn backward<T: Float>(
     dx: &mut [T],
     mut add: impl FnMut(usize, f64, f64),
 ) {
+    #[cfg(test)]
+    crate::taken::note("far");
     let root = spread.root(eps);
     let x_hat = |at: usize| spread.distance(x[at].wide()) / root;
     // The sums of the largest must fit too, and the smallest keep their digits.

@@ -176,6 +176,8 @@ pub(super) fn sums<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>
 /// type would not do. Where nothing in the element type would do, `rstd` is NaN: see `far.rs`.
 #[cold]
 fn careful<T: Float, const CENTRED: bool>(row: &[T], eps: f64) -> RowStatistics<T> {
+    #[cfg(test)]
+    crate::taken::note("careful");
     let spread = Spread::of(row.iter().map(|x| x.wide()), eps, CENTRED);
     RowStatistics::from_spread(&spread, eps, row.iter().copied())
 }
