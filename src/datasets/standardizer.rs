@@ -41,7 +41,8 @@ impl Standardizer {
     #[track_caller]
     pub fn fit(features: &Array2<f64>) -> Self {
         assert!(features.nrows() > 0, "Standardizer: expected at least one row, got none");
-        let columns: Vec<[f64; 4]> = features.columns().into_iter().map(measure).collect();
+        let columns: Vec<[f64; 4]> =
+            features.columns().into_iter().map(|column| measure(&column)).collect();
         let all = |part: usize| columns.iter().map(|column| column[part]).collect();
         Self { scale: all(0), origin: all(1), shift: all(2), sd: all(3) }
     }
@@ -64,7 +65,7 @@ impl Standardizer {
 }
 
 /// Scale, origin, shift and standard deviation of a column that is not empty.
-fn measure(column: ArrayView1<f64>) -> [f64; 4] {
+fn measure(column: &ArrayView1<f64>) -> [f64; 4] {
     let first = column[0];
     if column.iter().all(|&x| x == first) {
         return [1.0, first, 0.0, 1.0];
