@@ -1,16 +1,17 @@
 //! [`save`] and [`load`]: tensors in a safetensors file. Page: `book/src/tensor.md`.
 
+mod header;
+mod whole;
+
 use std::borrow::{Borrow, Cow};
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::panic::catch_unwind;
+use std::fs;
+use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::IxDyn;
-use safetensors::tensor::{Metadata, TensorInfo};
-use safetensors::{Dtype, SafeTensors, View};
+use safetensors::tensor::TensorInfo;
+use safetensors::{Dtype, View};
 
 use crate::autograd::Value;
 use crate::{Float, LoadError, SaveError, Tensor};
@@ -22,7 +23,9 @@ use crate::{Float, LoadError, SaveError, Tensor};
 /// statistics.
 ///
 /// The file is whole or not there: the bytes go to a new file beside it, which takes its name once
-/// they are on the disk.
+/// they are on the disk. For the rest it is as if it had been written in place: a file that was there
+/// keeps its mode (and its owner, where the system allows it), a symbolic link stays a link, and a
+/// device or a pipe is written into. Only a second hard link keeps the old file.
 ///
 /// ```
 /// use evenkeel::{Linear, Tensor, load, save};
@@ -57,8 +60,8 @@ use crate::{Float, LoadError, SaveError, Tensor};
 /// ```
 ///
 /// # Errors
-/// [`SaveError`]: if the file cannot be written, if two tensors have one name, or if one is called
-/// `__metadata__`.
+/// [`SaveError`]: if the file or a new one beside it cannot be written, if two tensors have one name,
+/// or if one is called `__metadata__`.
 ///
 /// *PyTorch*: `safetensors.torch.save_file(model.state_dict(), path)`. Page: `book/src/tensor.md`.
 pub fn save<T: Float, N: AsRef<str>, B: Borrow<Tensor<T>>>(
@@ -76,7 +79,7 @@ pub fn save<T: Float, N: AsRef<str>, B: Borrow<Tensor<T>>>(
     let views = tensors.iter().map(|(name, tensor)| (name.as_ref(), Saved(tensor.borrow())));
     safetensors::serialize(views, None)
         .map_err(|error| io::Error::other(error.to_string()))
-        .and_then(|bytes| write_whole(path, &bytes))
+        .and_then(|bytes| whole::write_whole(path, &bytes))
         .map_err(|source| SaveError::Write { path: path.to_owned(), source })
 }
 
@@ -93,7 +96,8 @@ pub fn save<T: Float, N: AsRef<str>, B: Borrow<Tensor<T>>>(
 /// The example stands at [`save`].
 ///
 /// # Errors
-/// [`LoadError`], with the file, the tensor, what was expected and what was found.
+/// [`LoadError`], with the file, the tensor, what was expected and what was found. A header that
+/// names a tensor twice, or contradicts itself or the length of the file, is one.
 ///
 /// # Panics
 /// If a tensor is the result of an operation: new numbers would not be what it was computed from.
@@ -119,9 +123,8 @@ pub fn load<'a, T: Float + 'a, N: AsRef<str>>(
     }
     let bytes = fs::read(path).map_err(|source| LoadError::Read { path: path.into(), source })?;
     let damaged = |reason| LoadError::NotSafetensors { path: path.to_owned(), reason };
-    let (metadata, data) = parse(&bytes).map_err(damaged)?;
+    let (infos, data) = header::parse(&bytes).map_err(damaged)?;
 
-    let infos = metadata.tensors();
     let asked: BTreeSet<&str> = tensors.iter().map(|(name, _)| name.as_ref()).collect();
     let there: BTreeSet<&str> = infos.keys().map(String::as_str).collect();
     if asked != there {
@@ -131,7 +134,7 @@ pub fn load<'a, T: Float + 'a, N: AsRef<str>>(
     }
     let mut values = Vec::with_capacity(tensors.len());
     for (name, tensor) in &tensors {
-        values.push(read(path, name.as_ref(), tensor.shape(), infos[name.as_ref()], data)?);
+        values.push(read(path, name.as_ref(), tensor.shape(), &infos[name.as_ref()], data)?);
     }
     for ((_, tensor), value) in tensors.into_iter().zip(values) {
         tensor.value = value;
@@ -142,17 +145,6 @@ pub fn load<'a, T: Float + 'a, N: AsRef<str>>(
 fn given_twice<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
     let mut seen = BTreeSet::new();
     names.into_iter().find(|name| !seen.insert(*name)).map(str::to_owned)
-}
-
-/// The header of a safetensors file and the bytes after it.
-fn parse(bytes: &[u8]) -> Result<(Metadata, &[u8]), String> {
-    // The crate adds up the lengths that the header claims. Where overflow is checked, lengths made
-    // up to overflow panic; elsewhere it finds that they are not the length of the file.
-    let header = catch_unwind(|| SafeTensors::read_metadata(bytes));
-    let (length, metadata) = header
-        .map_err(|_| "the lengths in its header overflow".to_owned())?
-        .map_err(|error| error.to_string())?;
-    Ok((metadata, &bytes[8 + length..]))
 }
 
 /// The numbers of one tensor.
@@ -168,7 +160,7 @@ fn read<T: Float>(
         let (expected, got) = (shape.to_vec(), info.shape.clone());
         return Err(LoadError::Shape { path: path(), name: name(), expected, got });
     }
-    let bytes = &data[info.data_offsets.0..info.data_offsets.1]; // `parse` has checked all offsets
+    let bytes = &data[info.data_offsets.0..info.data_offsets.1]; // inside, says `parse`
     numbers(info.dtype, bytes)
         .filter(|numbers| numbers.len() == shape.iter().product::<usize>())
         .map(|numbers| Value::new(IxDyn(shape), numbers))
@@ -228,27 +220,4 @@ impl<T: Float> View for Saved<'_, T> {
     fn data_len(&self) -> usize {
         size_of_val(self.0.as_slice())
     }
-}
-
-/// Writes a new file beside `path`, waits until it is on the disk, and gives it that name.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let (mut file, beside) = loop {
-        let mut beside = path.as_os_str().to_owned();
-        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        beside.push(format!(".{process}-{number}.part"));
-        match File::create_new(&beside) {
-            Ok(file) => break (file, beside),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    };
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    drop(file);
-    let done = written.and_then(|()| fs::rename(&beside, path));
-    if done.is_err() {
-        // The first error is the one to tell; if this fails too, a `.part` is left.
-        let _ = fs::remove_file(&beside);
-    }
-    done
 }

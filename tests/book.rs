@@ -209,6 +209,7 @@ fn a_library_user_compiles_no_server_no_mdbook_and_no_plotters() {
         "rand_distr",
         "rayon",
         "safetensors",
+        "serde_json",
         "thiserror",
     ]);
     assert_eq!(names, expected);

@@ -5,6 +5,10 @@ mod batch_norm;
 mod common;
 #[path = "save/in_python.rs"]
 mod in_python;
+#[path = "save/lies.rs"]
+mod lies;
+#[path = "save/on_disk.rs"]
+mod on_disk;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -4,18 +4,30 @@
 
 mod digits;
 mod iris;
+mod standardizer;
 mod table;
 
-use ndarray::{Array1, Array2, Axis};
+use std::fmt;
+
+use ndarray::{Array2, ArrayView1, Axis};
 use rand::Rng;
 use rand::seq::SliceRandom;
 
 pub use digits::digits;
 pub use iris::iris;
+pub use standardizer::Standardizer;
 pub use table::TableError;
 
 /// Rows of measurements, and the class of each.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// `{:?}` leaves out the middle of what is long, as `ndarray` does.
+///
+/// ```
+/// use evenkeel::datasets;
+///
+/// assert!(format!("{:?}", datasets::digits()).len() < 3000); // of 115008 numbers
+/// ```
+#[derive(Clone, PartialEq)]
 pub struct Dataset {
     /// One row per example: `[examples, features]`.
     pub features: Array2<f64>,
@@ -76,52 +88,28 @@ impl Dataset {
     }
 }
 
-/// Shifts and scales each feature to mean 0 and standard deviation 1 *on the data it was fitted
-/// to*: fit it to the training rows and apply it to both, or the test rows leak into the training.
-///
-/// ```
-/// use evenkeel::datasets::{self, Standardizer};
-///
-/// let iris = datasets::iris();
-/// let standardized = Standardizer::fit(&iris.features).apply(&iris.features);
-/// assert!(standardized.column(0).sum().abs() < 1e-10);
-/// assert!((standardized.column(0).std(0.0) - 1.0).abs() < 1e-12);
-/// ```
-#[derive(Clone, Debug)]
-pub struct Standardizer {
-    mean: Array1<f64>,
-    sd: Array1<f64>,
+impl fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // ndarray shortens under `{:?}` and not under `{:#?}`, which is what `dbg!` prints.
+        f.debug_struct("Dataset")
+            .field("features", &format_args!("{:?}", self.features))
+            .field("targets", &format_args!("{:?}", ArrayView1::from(&self.targets)))
+            .field("feature_names", &Names(&self.feature_names))
+            .field("class_names", &Names(&self.class_names))
+            .finish()
+    }
 }
 
-impl Standardizer {
-    /// Measures mean and (biased) standard deviation of each column. A constant column gets the
-    /// standard deviation 1, so that it becomes 0 and not 0/0.
-    ///
-    /// # Panics
-    /// If there are no rows.
-    #[must_use]
-    #[track_caller]
-    pub fn fit(features: &Array2<f64>) -> Self {
-        let Some(mean) = features.mean_axis(Axis(0)) else {
-            panic!("Standardizer: expected at least one row, got none")
-        };
-        let sd = features.std_axis(Axis(0), 0.0).map(|&sd| if sd > 0.0 { sd } else { 1.0 });
-        Self { mean, sd }
-    }
+/// A list, of which the first and the last are printed.
+struct Names<'a>(&'a [String]);
 
-    /// `(x - mean) / sd`, column by column.
-    ///
-    /// # Panics
-    /// If the number of columns is not that of the fitted rows.
-    #[must_use]
-    #[track_caller]
-    pub fn apply(&self, features: &Array2<f64>) -> Array2<f64> {
-        assert!(
-            features.ncols() == self.mean.len(),
-            "Standardizer: expected {} columns, got {}",
-            self.mean.len(),
-            features.ncols()
-        );
-        (features - &self.mean) / &self.sd
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first @ .., last] = self.0 else { return f.write_str("[]") };
+        if first.len() < 100 {
+            return write!(f, "{:?}", self.0);
+        }
+        let left_out = format_args!("... {} more ...", first.len() - 5);
+        f.debug_list().entries(&first[..5]).entry(&left_out).entry(last).finish()
     }
 }

@@ -1,15 +1,16 @@
 //! [`Dataset::from_csv`]: a table from a file. Page: `book/src/iris.md`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
-use csv::{ReaderBuilder, StringRecord, Trim};
+use csv::{ReaderBuilder, StringRecord};
 use ndarray::Array2;
 use thiserror::Error;
 
 use super::Dataset;
 
-/// Why a table did not become a [`Dataset`]. Lines and columns are counted from 1.
+/// Why a table did not become a [`Dataset`]. Lines and columns are counted from 1; a line ends with
+/// `\n`, `\r\n` or `\r`.
 #[derive(Debug, Error)]
 pub enum TableError {
     /// The bytes could not be read.
@@ -22,10 +23,35 @@ pub enum TableError {
         line: usize,
     },
     /// The first line does not name at least one feature and the class.
-    #[error("line 1: expected a header of at least two columns, got {got}")]
+    #[error("line {line}: expected a header of at least two columns, got {got}")]
     Header {
+        /// The line.
+        line: usize,
         /// How many columns there are.
         got: usize,
+    },
+    /// The first line is no header: where a feature's name should be, there is a number.
+    #[error(
+        "line {line}, column {column}: expected a header that names the columns, got the number {got}"
+    )]
+    NoHeader {
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+        /// What stands there.
+        got: String,
+    },
+    /// A quote that is never closed, or not in its line, or that opens after a space.
+    #[error(
+        "line {line}, column {column}: expected a quote to open right after the comma and to close \
+         in its line"
+    )]
+    Quote {
+        /// The line where the quote opens.
+        line: usize,
+        /// The column.
+        column: usize,
     },
     /// There is nothing after the first line.
     #[error("expected at least one row after the header, got none")]
@@ -64,11 +90,18 @@ pub enum TableError {
     },
 }
 
+/// What is read as if it stood after the table, in a line of its own. It holds no quote, so that it
+/// closes none: a quote that is open at the end of the table takes it in.
+const AFTER: &str = "\n.";
+
 impl Dataset {
     /// Reads a table of comma-separated values: a header, then one example per line, the class in
     /// the last column and numbers in all others.
     ///
-    /// The classes are numbered in alphabetical order. Spaces around a field do not count.
+    /// The classes are numbered in alphabetical order, or, if all of them are finite numbers, in
+    /// numeric order: `2` before `10`. They stay the texts they are: `1`, `01` and `1.0` are three
+    /// classes, by number and then by text. Spaces around a field do not count. A field may stand in
+    /// quotes, which may hold commas and no end of a line.
     ///
     /// ```
     /// use evenkeel::datasets::Dataset;
@@ -86,41 +119,57 @@ impl Dataset {
     /// # Ok::<(), evenkeel::datasets::TableError>(())
     /// ```
     ///
-    /// A file is `Dataset::from_csv(std::fs::File::open(path)?)`.
+    /// A file is `Dataset::from_csv(std::fs::File::open(path)?)`. A file without a header is refused,
+    /// since its first example would be taken for one; give it a header:
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use evenkeel::datasets::Dataset;
+    ///
+    /// let file = "5.1,3.5,setosa\n7.0,3.2,versicolor\n".as_bytes(); // or a `File`
+    /// let data = Dataset::from_csv("length,width,kind\n".as_bytes().chain(file))?;
+    /// assert_eq!(data.len(), 2);
+    ///
+    /// let error = Dataset::from_csv(file).unwrap_err().to_string();
+    /// assert!(error.ends_with("expected a header that names the columns, got the number 5.1"));
+    /// # Ok::<(), evenkeel::datasets::TableError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TableError`], with the line and the column: a row of another length, a feature that is no
-    /// finite number (a missing value is none either), a row without a class, no rows.
+    /// [`TableError`], with the line and the column: a header in which a feature's name is a finite
+    /// number, a row of another length, a feature that is no finite number (a missing value is none
+    /// either), a row without a class, no rows, a quote that does not close in its line.
     pub fn from_csv(mut source: impl Read) -> Result<Self, TableError> {
         let mut bytes = Vec::new();
         source.read_to_end(&mut bytes)?;
-        let text = str::from_utf8(&bytes)
-            .map_err(|error| TableError::NotText { line: line_at(&bytes, error.valid_up_to()) })?;
-        let text = text.trim_start_matches('\u{feff}').as_bytes();
+        let mut text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            TableError::NotText { line: line_at(error.as_bytes(), valid) }
+        })?;
+        text += AFTER;
+        let mut records = Records::new(text.trim_start_matches('\u{feff}'));
 
-        let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(text);
-        let header = reader.headers().map_err(io::Error::from)?.clone();
+        let mut header = StringRecord::new();
+        let line = records.next(&mut header)?.unwrap_or(1);
         let Some(classes_at) = header.len().checked_sub(1).filter(|&at| at > 0) else {
-            return Err(TableError::Header { got: header.len() });
+            return Err(TableError::Header { line, got: header.len() });
         };
+        if let Some(at) = (0..classes_at).find(|&at| finite(&header[at]).is_some()) {
+            let (column, got) = (at + 1, header[at].to_owned());
+            return Err(TableError::NoHeader { line, column, got });
+        }
 
         let (mut features, mut classes) = (Vec::new(), Vec::new());
         let mut row = StringRecord::new();
-        loop {
-            let start = reader.position().byte() as usize;
-            if !reader.read_record(&mut row).map_err(io::Error::from)? {
-                break;
-            }
-            let line = || line_at(text, start); // counted only for a message
+        while let Some(line) = records.next(&mut row)? {
             if row.len() != header.len() {
                 let (expected, got) = (header.len(), row.len());
-                return Err(TableError::Fields { line: line(), expected, got });
+                return Err(TableError::Fields { line, expected, got });
             }
             let name = |at: usize| header[at].to_owned();
             for (at, field) in row.iter().enumerate().take(classes_at) {
-                let number = field.parse().ok().filter(|x: &f64| x.is_finite());
-                features.push(number.ok_or_else(|| TableError::Number {
-                    line: line(),
+                features.push(finite(field).ok_or_else(|| TableError::Number {
+                    line,
                     column: at + 1,
                     name: name(at),
                     got: field.to_owned(),
@@ -128,7 +177,7 @@ impl Dataset {
             }
             if row[classes_at].is_empty() {
                 let (column, name) = (header.len(), name(classes_at));
-                return Err(TableError::NoClass { line: line(), column, name });
+                return Err(TableError::NoClass { line, column, name });
             }
             classes.push(row[classes_at].to_owned());
         }
@@ -136,21 +185,83 @@ impl Dataset {
             return Err(TableError::NoRows);
         }
 
-        let class_names: Vec<String> =
-            classes.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
-        let target = |class| class_names.binary_search(class).expect("collected from these");
+        let class_names = in_order(classes.iter().map(String::as_str).collect());
+        let numbers: BTreeMap<&str, usize> =
+            class_names.iter().enumerate().map(|(number, &name)| (name, number)).collect();
         Ok(Self {
             features: Array2::from_shape_vec((classes.len(), classes_at), features)
                 .expect("as many numbers in each row"),
-            targets: classes.iter().map(target).collect(),
+            targets: classes.iter().map(|class| numbers[class.as_str()]).collect(),
             feature_names: header.iter().take(classes_at).map(str::to_owned).collect(),
-            class_names,
+            class_names: class_names.into_iter().map(str::to_owned).collect(),
         })
     }
 }
 
-/// The line, counted from 1, of the first byte from `start` on that ends no line.
-fn line_at(text: &[u8], start: usize) -> usize {
-    let ends = text[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    1 + text[..start + ends].iter().filter(|&&byte| byte == b'\n').count()
+fn finite(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|x: &f64| x.is_finite())
+}
+
+/// In alphabetical order, as they come, or by number if all are numbers.
+fn in_order(names: BTreeSet<&str>) -> Vec<&str> {
+    let numbers: Option<Vec<(f64, &str)>> =
+        names.iter().map(|name| finite(name).map(|number| (number, *name))).collect();
+    let Some(mut numbers) = numbers else { return names.into_iter().collect() };
+    numbers.sort_by(|a, b| a.partial_cmp(b).expect("finite"));
+    numbers.into_iter().map(|(_, name)| name).collect()
+}
+
+/// The records of a text that ends with [`AFTER`], without that one.
+struct Records<'a> {
+    text: &'a [u8],
+    reader: csv::Reader<&'a [u8]>,
+    /// The first byte of the record that was read last, and its line.
+    begin: usize,
+    line: usize,
+}
+
+impl<'a> Records<'a> {
+    fn new(text: &'a str) -> Self {
+        let text = text.as_bytes();
+        let reader = ReaderBuilder::new().flexible(true).has_headers(false).from_reader(text);
+        Self { text, reader, begin: 0, line: 1 }
+    }
+
+    /// Reads the next record, without the spaces around its fields, and returns its line.
+    fn next(&mut self, record: &mut StringRecord) -> Result<Option<usize>, TableError> {
+        // The reader stops somewhere among the line ends before the next record.
+        let stop = self.reader.position().byte() as usize;
+        let ends = self.text[stop..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+        let begin = stop + ends.count();
+        self.line += line_ends(&self.text[self.begin..begin]);
+        self.begin = begin;
+        if begin + AFTER.trim_start().len() == self.text.len() {
+            return Ok(None);
+        }
+        self.reader.read_record(record).map_err(io::Error::from)?;
+        // A quote that stays open takes in the rest of the text, or all up to the next quote. After
+        // a space it would be a letter of an unquoted field.
+        let open = |field: &str| {
+            field.contains(['\r', '\n']) || {
+                let letters = field.trim_start();
+                letters.len() < field.len() && letters.starts_with('"')
+            }
+        };
+        if let Some(at) = record.iter().position(open) {
+            return Err(TableError::Quote { line: self.line, column: at + 1 });
+        }
+        record.trim();
+        Ok(Some(self.line))
+    }
+}
+
+/// The line, counted from 1, of a byte that ends no line.
+fn line_at(text: &[u8], at: usize) -> usize {
+    1 + line_ends(&text[..at])
+}
+
+/// How many lines end here: `\r\n` is one end.
+fn line_ends(text: &[u8]) -> usize {
+    let lone = |at: usize| text[at] == b'\r' && text.get(at + 1) != Some(&b'\n');
+    (0..text.len()).filter(|&at| text[at] == b'\n' || lone(at)).count()
 }

@@ -1,0 +1,88 @@
+//! [`Standardizer`]: features to mean 0 and standard deviation 1. Page: `book/src/iris.md`.
+
+use ndarray::{Array1, Array2, ArrayView1};
+
+/// Shifts and scales each feature to mean 0 and standard deviation 1 *on the data it was fitted
+/// to*: fit it to the training rows and apply it to both, or the test rows leak into the training.
+///
+/// Small differences between large numbers count in full, and numbers of any size are taken: it
+/// works with the distances from the first row, in a unit of the size of the largest.
+///
+/// ```
+/// use evenkeel::datasets::{self, Standardizer};
+///
+/// let iris = datasets::iris();
+/// let standardized = Standardizer::fit(&iris.features).apply(&iris.features);
+/// assert!(standardized.column(0).sum().abs() < 1e-10);
+/// assert!((standardized.column(0).std(0.0) - 1.0).abs() < 1e-12);
+/// ```
+///
+/// Page: `book/src/iris.md`.
+#[derive(Clone, Debug)]
+pub struct Standardizer {
+    /// Each column by itself: its unit as a factor, a power of two.
+    scale: Array1<f64>,
+    /// Its first number, scaled.
+    origin: Array1<f64>,
+    /// The mean of the scaled distances from there.
+    shift: Array1<f64>,
+    /// Their standard deviation.
+    sd: Array1<f64>,
+}
+
+impl Standardizer {
+    /// Measures mean and (biased) standard deviation of each column, `[examples, features]`. A
+    /// constant column gets the standard deviation 1, so that it becomes 0 and not 0/0. A column
+    /// with a number that is not finite becomes NaN.
+    ///
+    /// # Panics
+    /// If there are no rows.
+    #[must_use]
+    #[track_caller]
+    pub fn fit(features: &Array2<f64>) -> Self {
+        assert!(features.nrows() > 0, "Standardizer: expected at least one row, got none");
+        let columns: Vec<[f64; 4]> =
+            features.columns().into_iter().map(|column| measure(&column)).collect();
+        let all = |part: usize| columns.iter().map(|column| column[part]).collect();
+        Self { scale: all(0), origin: all(1), shift: all(2), sd: all(3) }
+    }
+
+    /// `(x - mean) / sd`, column by column: `[rows, features]` as it was given.
+    ///
+    /// # Panics
+    /// If the number of columns is not that of the fitted rows.
+    #[must_use]
+    #[track_caller]
+    pub fn apply(&self, features: &Array2<f64>) -> Array2<f64> {
+        assert!(
+            features.ncols() == self.sd.len(),
+            "Standardizer: expected {} columns, got {}",
+            self.sd.len(),
+            features.ncols()
+        );
+        (features * &self.scale - &self.origin - &self.shift) / &self.sd
+    }
+}
+
+/// Scale, origin, shift and standard deviation of a column that is not empty.
+fn measure(column: &ArrayView1<f64>) -> [f64; 4] {
+    let first = column[0];
+    if column.iter().all(|&x| x == first) {
+        return [1.0, first, 0.0, 1.0];
+    }
+    let ends = |(low, high): (f64, f64), &x: &f64| (low.min(x), high.max(x));
+    let (low, high) = column.iter().fold((first, first), ends);
+    // A power of two changes no digit. The numbers come to lie 1 to 2 apart, or 2⁻⁵¹ where they are
+    // so small that the factor ends; a spread that overflows is at most twice the largest number.
+    let exponent = (((high - low).to_bits() >> 52) & 0x7ff) as i32;
+    let scale = libm::ldexp(1.0, 1023 - exponent);
+    let origin = first * scale;
+    let mean = |numbers: &Array1<f64>| numbers.sum() / numbers.len() as f64;
+
+    let distances = column.mapv(|x| x * scale - origin);
+    let shift = mean(&distances);
+    let rest = distances - shift;
+    let slip = mean(&rest); // what rounding left in the first mean
+    let sd = (mean(&rest.mapv(|x| x * x)) - slip * slip).sqrt();
+    [scale, origin, shift + slip, sd]
+}
