@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use evenkeel::LayerNorm;
 use figure::drawing::{self, Axis, Frame, HPos, Panel, Words, line, text};
 use figure::iris_network::{Flowers, LinearNetwork, Score, score, train};
-use figure::statistics::{mean, sample_sd, six_digits};
-use figure::{Figure, Result};
+use figure::statistics::{mean, sample_sd};
+use figure::{Figure, Measures, Result};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -21,16 +21,17 @@ const STEPS: usize = 400;
 /// The room for the heading of a group of seeds, in lines.
 const GROUP_HEADING: f64 = 1.5;
 
-pub(crate) const FIGURE: Figure<Row> = Figure { stem: "iris", about, measure, draw, summary };
+pub(crate) const FIGURE: Figure<Row> =
+    Figure { stem: "iris", measures: Measures::Numbers, about, measure, draw, summary };
 
 fn main() -> ExitCode {
     FIGURE.main()
 }
 
 /// One seed: the same flowers and first weights, without the layer and with it.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Row {
-    seed: u64,
+    pub(crate) seed: u64,
     /// Steps until 95 % of the training flowers are right; empty if that never happened.
     none_steps: Option<usize>,
     layer_norm_steps: Option<usize>,
@@ -43,7 +44,7 @@ pub(crate) struct Row {
     layer_norm_test_loss: f64,
     test_flowers: usize,
     /// How long each was trained.
-    steps: usize,
+    pub(crate) steps: usize,
 }
 
 fn about() -> String {
@@ -78,24 +79,26 @@ pub(crate) fn runs(seed: u64, steps: usize) -> [Run; 2] {
     })
 }
 
-fn measure() -> Vec<Row> {
-    let rows = SEEDS.map(|seed| {
-        let [none, norm] = runs(seed, STEPS);
-        Row {
+impl Row {
+    pub(crate) fn of(seed: u64, [none, norm]: &[Run; 2], steps: usize) -> Self {
+        Self {
             seed,
             none_steps: none.steps_to_95,
             layer_norm_steps: norm.steps_to_95,
-            none_training_loss: six_digits(none.training.loss),
-            layer_norm_training_loss: six_digits(norm.training.loss),
+            none_training_loss: none.training.loss,
+            layer_norm_training_loss: norm.training.loss,
             none_test_right: none.test.right,
             layer_norm_test_right: norm.test.right,
-            none_test_loss: six_digits(none.test.loss),
-            layer_norm_test_loss: six_digits(norm.test.loss),
+            none_test_loss: none.test.loss,
+            layer_norm_test_loss: norm.test.loss,
             test_flowers: none.test.of,
-            steps: STEPS,
+            steps,
         }
-    });
-    rows.collect()
+    }
+}
+
+fn measure() -> Vec<Row> {
+    SEEDS.map(|seed| Row::of(seed, &runs(seed, STEPS), STEPS)).collect()
 }
 
 /// What the rows say. Pairs are without the layer, then with it.

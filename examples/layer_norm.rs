@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use evenkeel::{LayerNorm, Linear, Tensor, datasets};
 use figure::drawing::{self, Axis, Frame, HPos, Panel, Words, line, text};
 use figure::statistics::{correlation, mean, population_sd};
-use figure::{Figure, Result};
+use figure::{Figure, Measures, Result};
 use ndarray::Array;
 use plotters::style::{Color, RGBColor};
 use rand::SeedableRng;
@@ -26,7 +26,8 @@ const UNITS: [(&str, f64); 2] = [("cm", 1.0), ("inches", 1.0 / 2.54)];
 /// Drawn as diamonds, so that the eye can follow them.
 const FOLLOWED: [usize; 2] = [6, 11];
 
-pub(crate) const FIGURE: Figure<Row> = Figure { stem: "layer_norm", about, measure, draw, summary };
+pub(crate) const FIGURE: Figure<Row> =
+    Figure { stem: "layer_norm", measures: Measures::Numbers, about, measure, draw, summary };
 
 fn main() -> ExitCode {
     FIGURE.main()
@@ -142,7 +143,7 @@ fn summary(rows: &[Row]) -> String {
     let Finding { means, sds, off, likeness, unit_gap } = finding(&before, &after);
     format!(
         "before: means {:.2} to {:.2}, standard deviations {:.2} to {:.2}\n\
-         after:  means within {:.0e} of 0, standard deviations within {:.0e} of 1\n\
+         after, in six digits: means within {:.0e} of 0, standard deviations within {:.0e} of 1\n\
          smallest correlation of a row before with itself after: {likeness:.6}\n\
          a flower in inches and in cm: at most {unit_gap:.0e} apart after",
         means.0, means.1, sds.0, sds.1, off.0, off.1

@@ -1,5 +1,5 @@
 //! Figure of the page `book/src/speed.md`: what each step of a fast LayerNorm buys, as multiples of the time that
-//! copying the same numbers takes.
+//! copying the same numbers takes. Times differ from run to run, and so do its table and its picture.
 
 mod figure;
 
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use evenkeel::{LayerNorm, Tensor, release_buffers};
 use figure::drawing::{self, Axis, Frame, HPos, Panel, Words, line, text};
-use figure::statistics::{quantile, six_digits};
-use figure::{Figure, Result};
+use figure::statistics::quantile;
+use figure::{Figure, Measures, Result};
 use ndarray::{Array1, Array2, Axis as Along};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -25,10 +25,13 @@ const ROUNDS: usize = 15;
 /// How long a step is repeated in a round.
 const REPEATED_FOR: Duration = Duration::from_millis(20);
 
-pub(crate) const FIGURE: Figure<Row> = Figure { stem: "speed", about, measure, draw, summary };
+pub(crate) const FIGURE: Figure<Row> =
+    Figure { stem: "speed", measures: Measures::Times, about, measure, draw, summary };
 
 fn main() -> ExitCode {
-    if cfg!(debug_assertions) && !std::env::args().any(|word| word == "--redraw") {
+    if cfg!(debug_assertions)
+        && !std::env::args().any(|word| word == "--redraw" || word == "--what")
+    {
         eprintln!("speed: expected an optimised build: cargo run --release --example speed");
         return ExitCode::from(2);
     }
@@ -174,7 +177,7 @@ pub(crate) fn steps(shape: (usize, usize), rounds: usize) -> Vec<Row> {
     }
     let threads = |step| if step == STEPS.len() - 1 { rayon::current_num_threads() } else { 1 };
     let row = |(step, copies): (usize, &Vec<f64>)| {
-        let share = |share| six_digits(quantile(copies, share));
+        let share = |share| quantile(copies, share);
         Row {
             rows: shape.0,
             features: shape.1,

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use evenkeel::LayerNorm;
 use figure::drawing::{self, Axis, Frame, HPos, Panel, Words, line, text};
 use figure::iris_network::{Flowers, TensorNetwork, train};
-use figure::statistics::{quantile, six_digits};
-use figure::{Figure, Result};
+use figure::statistics::quantile;
+use figure::{Figure, Measures, Result};
 use plotters::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -20,7 +20,7 @@ const SEEDS: Range<u64> = 0..20;
 const STEPS: usize = 200;
 
 pub(crate) const FIGURE: Figure<Row> =
-    Figure { stem: "using_layer_norm", about, measure, draw, summary };
+    Figure { stem: "using_layer_norm", measures: Measures::Numbers, about, measure, draw, summary };
 
 fn main() -> ExitCode {
     FIGURE.main()
@@ -66,7 +66,7 @@ fn measure() -> Vec<Row> {
     let rows = (0..=STEPS).map(|step| {
         let [none, layer_norm] =
             [0, 1].map(|arm| runs.iter().map(|run| run[arm][step]).collect::<Vec<_>>());
-        let of = |values: &[f64], share| six_digits(quantile(values, share));
+        let of = |values: &[f64], share| quantile(values, share);
         Row {
             step,
             none_10: of(&none, 0.1),

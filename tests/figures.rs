@@ -6,6 +6,8 @@
     reason = "each program brings its own copy of what they share"
 )]
 
+#[path = "../examples/figure/mod.rs"]
+mod figure;
 #[path = "../examples/iris.rs"]
 mod iris;
 #[path = "../examples/layer_norm.rs"]
@@ -19,7 +21,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::{fs, thread};
 
+use figure::{Figure, Measures};
 use iris::Run;
+use serde::{Deserialize, Serialize};
 
 fn committed(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("book/src/figures").join(file);
@@ -139,19 +143,114 @@ fn layer_norm_is_at_least_ten_times_as_fast_as_a_textbook_s() {
     assert!(ratio >= 10.0, "expected at least 10 on one thread, got {ratio:.1}");
 }
 
+#[derive(Serialize, Deserialize)]
+struct MadeUp {
+    word: String,
+    whole: u64,
+    none: Option<f64>,
+    fraction: f64,
+}
+
+#[test]
+fn fractions_in_a_table_have_six_digits_and_all_else_stays() {
+    let figure = Figure {
+        stem: "made_up",
+        measures: Measures::Numbers,
+        about: || "Made up: 0.123456789.".to_owned(),
+        measure: Vec::new,
+        draw: |_: &[MadeUp]| Ok(String::new()),
+        summary: |_: &[MadeUp]| String::new(),
+    };
+    let fractions = [
+        (0.210_183_584_124_483_99, "0.210184"),
+        (-9.999_999_5, "-10.0"),
+        (2.0, "2.0"),
+        (1_234_567.8, "1234570.0"),
+        (-1.234_567_89e-17, "-1.23457e-17"),
+        (0.000_123_456_789, "0.000123457"),
+        (1e300, "1e300"),
+        (0.0, "0.0"),
+        (f64::INFINITY, "inf"),
+    ];
+    let row = |&(fraction, _)| MadeUp {
+        word: "14.7, 2".to_owned(),
+        whole: 12_345_678,
+        none: None,
+        fraction,
+    };
+    let rows: Vec<MadeUp> = fractions.iter().map(row).collect();
+    let lines = fractions.map(|(_, shown)| format!("\"14.7, 2\",12345678,,{shown}\n")).concat();
+    let head = "# Made up: 0.123456789.\n# cargo run --release --example made_up\n";
+    let expected = format!("{head}word,whole,none,fraction\n{lines}");
+    assert_eq!(figure.csv(&rows).expect("a table"), expected);
+}
+
+#[test]
+fn the_tables_of_the_book_have_no_more_than_six_digits() {
+    for Files { stem, table, .. } in figures() {
+        let rows = table.lines().filter(|line| !line.starts_with('#')).skip(1);
+        for field in rows.flat_map(|row| row.split(',')).filter(|field| field.contains('.')) {
+            let mantissa = field.split('e').next().unwrap_or_default();
+            let digits = mantissa.replace(['-', '.'], "");
+            let digits = digits.trim_start_matches('0').len();
+            assert!(digits <= 6, "{stem}.csv: {field}");
+        }
+    }
+}
+
+/// In the full table, and in this one if each number were off by more than machines ever differ (some 1e-15 was seen).
+#[test]
+fn the_table_of_layer_norm_is_the_one_measured_now_on_any_machine() {
+    let committed = committed("layer_norm.csv");
+    for off in [0.0, 1e-12, -1e-12] {
+        let mut rows = (layer_norm::FIGURE.measure)();
+        for row in &mut rows {
+            row.before *= 1.0 + off;
+            row.after *= 1.0 - off;
+        }
+        let measured = layer_norm::FIGURE.csv(&rows).expect("a table");
+        assert_eq!(measured, committed, "off by {off:e}");
+    }
+}
+
+#[test]
+fn the_table_of_iris_is_the_one_measured_now() {
+    let rows = iris::FIGURE.rows(&committed("iris.csv")).expect("a table");
+    for (row, runs) in rows.iter().zip(iris_runs()) {
+        let measured = iris::Row::of(row.seed, runs, row.steps);
+        let text = |row: iris::Row| iris::FIGURE.csv(&[row]).expect("a table");
+        assert_eq!(text(measured), text(row.clone()), "seed {}", row.seed);
+    }
+}
+
+/// The figure of times is the only one that `cargo book check` cannot measure again.
+#[test]
+fn only_the_figure_of_speed_measures_times() {
+    let measures = [
+        (iris::FIGURE.stem, iris::FIGURE.measures.to_string()),
+        (layer_norm::FIGURE.stem, layer_norm::FIGURE.measures.to_string()),
+        (speed::FIGURE.stem, speed::FIGURE.measures.to_string()),
+        (using_layer_norm::FIGURE.stem, using_layer_norm::FIGURE.measures.to_string()),
+    ];
+    for (stem, measures) in measures {
+        assert_eq!(measures, if stem == "speed" { "times" } else { "numbers" }, "{stem}");
+    }
+}
+
 /// One figure's table and pictures.
 struct Files {
     stem: &'static str,
+    table: String,
     committed: String,
     /// Drawn just now from the committed table.
     drawn: String,
 }
 
 fn figures() -> Vec<Files> {
-    let files = |stem, draw: &dyn Fn(&str) -> String| Files {
-        stem,
-        committed: committed(&format!("{stem}.svg")),
-        drawn: draw(&committed(&format!("{stem}.csv"))),
+    let files = |stem, draw: &dyn Fn(&str) -> String| {
+        let table = committed(&format!("{stem}.csv"));
+        let drawn = draw(&table);
+        Files { stem, table, committed: committed(&format!("{stem}.svg")), drawn }
     };
     vec![
         files(iris::FIGURE.stem, &|csv| iris::FIGURE.svg(csv).expect("drawn")),
@@ -165,7 +264,7 @@ fn figures() -> Vec<Files> {
 
 #[test]
 fn the_pictures_in_the_book_are_drawn_from_their_tables() {
-    for Files { stem, committed, drawn } in figures() {
+    for Files { stem, committed, drawn, .. } in figures() {
         // No assert_eq!, which would print both.
         assert!(
             committed == drawn,

@@ -1,7 +1,8 @@
 //! Runs every golden case: those in `tests/golden/`, or those in the folder that `EVENKEEL_GOLDEN` names.
 //!
 //! Each case is a test of its own: `cargo test --test golden constrows` runs those whose name holds that word. A case
-//! that no layer here knows fails.
+//! that no layer here knows fails, and so does one with an option, an input or an output that nothing here looks at.
+//! The tests whose names begin with `reader::` see to that; they need no folder.
 
 #[path = "golden_ops/adam.rs"]
 mod adam;
@@ -14,27 +15,37 @@ mod functional;
 mod mlp_training;
 #[path = "golden_ops/norm.rs"]
 mod norm;
+#[path = "golden_ops/reader.rs"]
+mod reader;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::golden::{self, Case};
 use evenkeel::Float;
 use libtest_mimic::{Arguments, Failed, Trial};
+
+/// How many cases ran: the names on the command line may leave some out.
+static RAN: AtomicUsize = AtomicUsize::new(0);
 
 fn main() -> ExitCode {
     let folder = std::env::var_os("EVENKEEL_GOLDEN").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden"),
         PathBuf::from,
     );
-    match trials(&folder) {
-        Ok(trials) => {
+    match cases(&folder) {
+        Ok(cases) => {
+            let mut trials = reader::trials();
+            trials.extend(cases.into_iter().map(|(name, case)| {
+                Trial::test(name, move || {
+                    RAN.fetch_add(1, Ordering::Relaxed);
+                    run(&case).map_err(Failed::from)
+                })
+            }));
             let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
-            println!(
-                "{} golden cases ran, from {}\n",
-                conclusion.num_passed + conclusion.num_failed,
-                folder.display()
-            );
+            let ran = RAN.load(Ordering::Relaxed);
+            println!("{ran} golden cases ran, from {}\n", folder.display());
             conclusion.exit_code()
         }
         Err(message) => {
@@ -44,7 +55,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn trials(folder: &PathBuf) -> Result<Vec<Trial>, String> {
+/// All cases of a folder, each with its name.
+fn cases(folder: &Path) -> Result<Vec<(String, Case)>, String> {
     let at_folder = |error| format!("{}: {error}", folder.display());
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(at_folder)? {
@@ -61,16 +73,13 @@ fn trials(folder: &PathBuf) -> Result<Vec<Trial>, String> {
     }
     paths.sort();
 
-    let mut trials = Vec::new();
+    let mut cases = Vec::new();
     for path in paths {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        for case in golden::read(&path)? {
-            trials.push(Trial::test(format!("{stem}::{}", case.name), move || {
-                run(&case).map_err(Failed::from)
-            }));
-        }
+        let read = golden::read(&path)?;
+        cases.extend(read.into_iter().map(|case| (format!("{stem}::{}", case.name), case)));
     }
-    Ok(trials)
+    Ok(cases)
 }
 
 fn run(case: &Case) -> Result<(), String> {
@@ -82,7 +91,7 @@ fn run(case: &Case) -> Result<(), String> {
 }
 
 fn run_as<T: Float>(case: &Case) -> Result<(), String> {
-    match case.op.as_str() {
+    let ran = match case.op.as_str() {
         "Adam" | "AdamW" => adam::run::<T>(case),
         "Relu" | "Softmax" | "LogSoftmax" | "CrossEntropy" => functional::run::<T>(case),
         "ScaledDotProductAttention" | "MultiheadAttention" | "TransformerEncoderLayer" => {
@@ -93,5 +102,13 @@ fn run_as<T: Float>(case: &Case) -> Result<(), String> {
         }
         "MLP_training" => mlp_training::run::<T>(case),
         other => Err(format!("op `{other}` is not known")),
+    };
+    match ran {
+        Ok(()) => case.all_used(),
+        // An option that nobody looked at may well be why, so it is told beside the wrong number.
+        Err(error) => match case.options_used() {
+            Ok(()) => Err(error),
+            Err(left) => Err(format!("{error}; {left}")),
+        },
     }
 }

@@ -5,6 +5,7 @@
 //! | `cargo run --example <stem>` | measures, writes `book/src/figures/<stem>.csv` and `<stem>.svg` |
 //! | `… -- --redraw` | draws `<stem>.svg` again from the committed `<stem>.csv` |
 //! | `… -- --out DIR` | writes to DIR instead; goes with `--redraw` too |
+//! | `… -- --what` | says in one word what is measured: `numbers`, the same ones each time and everywhere, or `times` |
 #![allow(dead_code, reason = "each program uses a part of this")]
 
 pub mod drawing;
@@ -13,17 +14,36 @@ pub mod statistics;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{env, fs, process};
+use std::{env, fmt, fs, process};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// What a figure measures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Measures {
+    /// The same numbers in every run, to the last byte of the table: `cargo book check` measures them again.
+    Numbers,
+    /// How long something takes, which is another number each time: `cargo book check` only draws its table again.
+    Times,
+}
+
+impl fmt::Display for Measures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Numbers => "numbers",
+            Self::Times => "times",
+        })
+    }
+}
 
 /// One figure: how its rows are measured, and what is made of them. The drawing and the summary see nothing but the
 /// rows that were written, so that they are the same whether these were measured just now or read from the book.
 pub struct Figure<Row> {
     /// What its page, its program and its files are called.
     pub stem: &'static str,
+    pub measures: Measures,
     /// What was measured, with the seeds: the comment on top of the CSV.
     pub about: fn() -> String,
     pub measure: fn() -> Vec<Row>,
@@ -43,6 +63,10 @@ impl<Row: Serialize + DeserializeOwned> Figure<Row> {
                 return ExitCode::from(2);
             }
         };
+        if arguments.what {
+            println!("{}", self.measures);
+            return ExitCode::SUCCESS;
+        }
         match self.run(&arguments) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -72,11 +96,17 @@ impl<Row: Serialize + DeserializeOwned> Figure<Row> {
         Ok(())
     }
 
-    /// The table as text, with its comment.
+    /// The table as text, with its comment. No number has more than six digits: the last ones of sixteen depend on
+    /// how wide the vectors of the machine are.
     pub fn csv(&self, rows: &[Row]) -> Result<String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         for row in rows {
             writer.serialize(row)?;
+        }
+        let full = writer.into_inner()?;
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        for record in csv::ReaderBuilder::new().has_headers(false).from_reader(&*full).records() {
+            writer.write_record(record?.iter().map(six_digits))?;
         }
         let table = String::from_utf8(writer.into_inner()?)?;
         let about = (self.about)().lines().map(|line| format!("# {line}\n")).collect::<String>();
@@ -100,8 +130,23 @@ impl<Row: Serialize + DeserializeOwned> Figure<Row> {
     }
 }
 
+/// Six digits of a fraction that has more: what a figure can show, and few enough that a table stays readable. Whole
+/// numbers and words stay as they are.
+fn six_digits(field: &str) -> String {
+    let mantissa = field.split(['e', 'E']).next().unwrap_or_default();
+    let digits = mantissa.trim_start_matches(['-', '0', '.']).matches(|c: char| c.is_ascii_digit());
+    match field.parse::<f64>() {
+        Ok(number) if field.contains('.') && digits.count() > 6 => {
+            let short: f64 = format!("{number:.5e}").parse().expect("a number, as just written");
+            format!("{short:?}")
+        }
+        _ => field.to_owned(),
+    }
+}
+
 #[derive(Default)]
 struct Arguments {
+    what: bool,
     redraw: bool,
     out: Option<PathBuf>,
 }
@@ -111,12 +156,15 @@ impl Arguments {
         let mut arguments = Self::default();
         while let Some(word) = words.next() {
             match word.as_str() {
+                "--what" => arguments.what = true,
                 "--redraw" => arguments.redraw = true,
                 "--out" => {
                     arguments.out = Some(words.next().ok_or("--out needs a directory")?.into());
                 }
                 _ => {
-                    return Err(format!("unknown argument {word}: expected --redraw or --out DIR"));
+                    return Err(format!(
+                        "unknown argument {word}: expected --what, --redraw or --out DIR"
+                    ));
                 }
             }
         }

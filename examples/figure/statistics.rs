@@ -32,8 +32,3 @@ pub fn correlation(a: &[f64], b: &[f64]) -> f64 {
     let products: Vec<f64> = a.iter().zip(b).map(|(a, b)| (a - mean_a) * (b - mean_b)).collect();
     mean(&products) / (population_sd(a) * population_sd(b))
 }
-
-/// Six digits: what a figure can show, and few enough that a table stays readable.
-pub fn six_digits(value: f64) -> f64 {
-    format!("{value:.5e}").parse().expect("a number, as just written")
-}

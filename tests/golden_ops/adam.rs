@@ -13,6 +13,7 @@ pub fn run<T: Float>(case: &Case) -> Result<(), String> {
     let (lr, eps, decay) = (case.number("lr")?, case.number("eps")?, case.number("weight_decay")?);
     let (beta1, beta2) = (case.number("beta1")?, case.number("beta2")?);
     let (amsgrad, maximize) = (case.flag("amsgrad")?, case.flag("maximize")?);
+    let steps = case.integer("steps")?;
 
     let mut parameters = Vec::new();
     while case.has_input(&format!("p{}", parameters.len())) {
@@ -23,13 +24,13 @@ pub fn run<T: Float>(case: &Case) -> Result<(), String> {
         "Adam" => {
             let mut adam = Adam::new(lr).with_betas(beta1, beta2).with_eps(eps);
             adam = adam.with_weight_decay(decay).with_amsgrad(amsgrad).with_maximize(maximize);
-            train(case, &mut parameters, &mut found, |p, gradients| adam.step(p, gradients))?;
+            train(case, steps, &mut parameters, &mut found, |p, g| adam.step(p, g))?;
             state(&parameters, &mut found, |p| adam.moments(p))?;
         }
         "AdamW" => {
             let mut adam = AdamW::new(lr).with_betas(beta1, beta2).with_eps(eps);
             adam = adam.with_weight_decay(decay).with_amsgrad(amsgrad).with_maximize(maximize);
-            train(case, &mut parameters, &mut found, |p, gradients| adam.step(p, gradients))?;
+            train(case, steps, &mut parameters, &mut found, |p, g| adam.step(p, g))?;
             state(&parameters, &mut found, |p| adam.moments(p))?;
         }
         other => return Err(format!("optimiser `{other}` is not known")),
@@ -44,12 +45,12 @@ pub fn run<T: Float>(case: &Case) -> Result<(), String> {
 /// Steps with the gradients `g0_0`, `g1_0`, … and notes the parameters after each as `p0_0`, ….
 fn train<T: Float>(
     case: &Case,
+    steps: usize,
     parameters: &mut [Tensor<T>],
     found: &mut Found<T>,
     mut step: impl FnMut(&mut [Tensor<T>], &Gradients<T>),
 ) -> Result<(), String> {
-    let mut number = 0;
-    while case.has_input(&format!("g0_{number}")) {
+    for number in 0..steps {
         let mut losses = Vec::new();
         for (i, p) in parameters.iter().enumerate() {
             let g = case.parameter::<T>(&format!("g{i}_{number}"))?.detach();
@@ -60,7 +61,6 @@ fn train<T: Float>(
         for (i, p) in parameters.iter().enumerate() {
             found.insert(format!("p{i}_{number}"), Tensor::new(p.value()));
         }
-        number += 1;
     }
     Ok(())
 }

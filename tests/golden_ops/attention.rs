@@ -25,7 +25,7 @@ pub fn run<T: Float>(case: &Case) -> Result<(), String> {
             let x = case.parameter::<T>("x")?;
             let layer = attention(case, "", case.integer("embed_dim")?)?;
             if case.flag("bias")? != case.has_input("in_proj_bias") {
-                return Err("`bias` does not agree with the inputs".into());
+                return Err("attribute `bias` does not agree with the inputs".into());
             }
             let (y, weights) = layer.forward_with_weights(&x, &mask);
             let mut leaves = attention_leaves("", &layer);

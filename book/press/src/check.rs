@@ -16,8 +16,8 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     let files = render::files(&pages)?;
     let mut report = site(&files, &workspace.book.join("src"), &render::name(&workspace.book));
     problems.append(&mut report.problems);
-    let (drawn, mut stale) = figures::check_all(workspace)?;
-    problems.append(&mut stale);
+    let mut figures = figures::check_all(workspace)?;
+    problems.append(&mut figures.problems);
 
     for problem in &problems {
         eprintln!("error: {problem}");
@@ -28,7 +28,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         count(report.links, "link"),
         count(report.formulas, "formula"),
         count(report.pictures, "picture"),
-        count(drawn, "redrawn figure")
+        figures.summary()
     );
     if !problems.is_empty() {
         bail!("check of {checked}: expected no problem, got {}", problems.len());

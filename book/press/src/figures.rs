@@ -1,7 +1,8 @@
 //! `cargo book figures`: each figure is an example of the crate, of the same name as its page.
 //!
 //! Run without arguments, in a build with optimisation, an example measures and writes `book/src/figures/NAME.csv` and `NAME.svg`; with `--redraw` it
-//! draws the picture from the numbers that are there; with `--out DIR` it writes to another folder.
+//! draws the picture from the numbers that are there; with `--out DIR` it writes to another folder; with `--what` it says in one word what it measures:
+//! `numbers`, the same ones every time, which a check measures again, or `times`, which a check can only draw again.
 
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
@@ -10,10 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Measuring takes time, and means nothing without optimisation where it is time that is measured.
-const MEASURED: &str = "release";
-/// Drawing does not, and the tests have this build.
-const REDRAWN: &str = "dev";
+/// Measuring takes time, and means nothing without optimisation where it is time that is measured. Drawing comes with it.
+const PROFILE: &str = "release";
 
 /// Measures and draws the named figures, or all.
 pub fn draw(workspace: &Workspace, names: &[String]) -> Result<()> {
@@ -25,12 +24,12 @@ pub fn draw(workspace: &Workspace, names: &[String]) -> Result<()> {
 
     let started = Instant::now();
     bar.set_message("compiling the examples");
-    compile(workspace, &stems, MEASURED)?;
+    compile(workspace, &stems)?;
     say(format!("{:24} {:6.1} s", "compiled", started.elapsed().as_secs_f64()));
     for stem in &stems {
         bar.set_message(stem.clone());
         let started = Instant::now();
-        example(workspace, stem, MEASURED, &[])?;
+        example(workspace, stem, &[])?;
         for extension in ["csv", "svg"] {
             let file = folder(workspace).join(format!("{stem}.{extension}"));
             if !file.is_file() {
@@ -48,74 +47,156 @@ pub fn draw(workspace: &Workspace, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Compares the committed pictures with what their numbers draw.
+/// Measures and draws again, aside, and compares with what is committed.
 pub fn check(workspace: &Workspace, names: &[String]) -> Result<()> {
-    let stems = choose(workspace, names)?;
-    let problems = stale(workspace, &stems)?;
-    for problem in &problems {
+    let checked = stale(workspace, &choose(workspace, names)?)?;
+    for problem in &checked.problems {
         eprintln!("error: {problem}");
     }
-    if !problems.is_empty() {
+    if !checked.problems.is_empty() {
         bail!(
             "figures: expected all of {} to be up to date, got {}",
-            stems.len(),
-            count(problems.len(), "problem")
+            checked.figures(),
+            count(checked.problems.len(), "problem")
         );
     }
-    println!("{} up to date", count(stems.len(), "figure"));
+    println!("{}: up to date", checked.summary());
     Ok(())
 }
 
-/// What is wrong with the committed pictures, and how many figures there are.
-pub fn check_all(workspace: &Workspace) -> Result<(usize, Vec<String>)> {
+/// What is wrong with any committed figure.
+pub fn check_all(workspace: &Workspace) -> Result<Checked> {
     let stems = stems(workspace)?;
-    let mut problems = stale(workspace, &stems)?;
-    for file in drawings(&folder(workspace))?.into_keys() {
+    let mut checked = stale(workspace, &stems)?;
+    for file in committed(&folder(workspace))?.into_keys() {
         // `layer_norm` may draw `layer_norm.svg` and `layer_norm_backward.svg`.
-        if !stems.iter().any(|stem| file.starts_with(stem.as_str())) {
-            problems.push(format!(
-                "book/src/figures/{file}: expected an example that draws it, got none"
+        let of = |stem: &String| {
+            file.strip_prefix(stem.as_str()).is_some_and(|rest| rest.starts_with(['.', '_']))
+        };
+        if !stems.iter().any(of) {
+            checked.problems.push(format!(
+                "book/src/figures/{file}: expected an example that writes it, got none"
             ));
         }
     }
-    Ok((stems.len(), problems))
+    Ok(checked)
 }
 
-fn stale(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<Vec<String>> {
-    compile(workspace, stems, REDRAWN)?;
-    let committed = drawings(&folder(workspace))?;
-    let mut problems = Vec::new();
+/// What a check did, and what it found.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Measured again, and drawn from that.
+    measured: usize,
+    /// Drawn again from the committed numbers, since these are times.
+    redrawn: usize,
+    pub problems: Vec<String>,
+}
+
+impl Checked {
+    fn figures(&self) -> usize {
+        self.measured + self.redrawn
+    }
+
+    /// `3 figures measured again, 1 figure only redrawn (it measures times)`.
+    pub fn summary(&self) -> String {
+        let mut text = format!("{} measured again", count(self.measured, "figure"));
+        if self.redrawn > 0 {
+            let they = if self.redrawn == 1 { "it measures" } else { "they measure" };
+            text += &format!(", {} only redrawn ({they} times)", count(self.redrawn, "figure"));
+        }
+        text
+    }
+}
+
+fn stale(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<Checked> {
+    compile(workspace, stems)?;
+    let committed = committed(&folder(workspace))?;
+    let mut checked = Checked::default();
     for stem in stems {
-        let mend = format!("`cargo book figures {stem}` draws it");
-        let csv = folder(workspace).join(format!("{stem}.csv"));
-        if !csv.is_file() {
-            problems.push(format!(
-                "book/src/figures/{stem}.csv: expected the figure's numbers, got no file: {mend}"
+        let mend = format!("`cargo book figures {stem}` writes it");
+        let csv = format!("{stem}.csv");
+        if !committed.contains_key(&csv) {
+            checked.measured += 1;
+            checked.problems.push(format!(
+                "book/src/figures/{csv}: expected the figure's numbers, got no file: {mend}"
             ));
             continue;
         }
         let temporary = tempfile::tempdir()?;
         let out = temporary.path().to_str().context("the temporary folder")?;
-        example(workspace, stem, REDRAWN, &["--redraw", "--out", out])?;
-        let drawn = drawings(temporary.path())?;
-        if !drawn.contains_key(&format!("{stem}.svg")) {
-            problems.push(format!(
-                "examples/{stem}.rs: expected --redraw --out DIR to write {stem}.svg, got no file"
+        let times = match example(workspace, stem, &["--what"])?.trim() {
+            "numbers" => false,
+            "times" => true,
+            other => bail!(
+                "examples/{stem}.rs: expected --what to say numbers or times, got {:?}",
+                other.lines().next().unwrap_or_default()
+            ),
+        };
+        // Times are other ones in every run: there is nothing to compare but the picture of those that are committed.
+        let (arguments, made_from, files) = if times {
+            checked.redrawn += 1;
+            (vec!["--redraw", "--out", out], "what its numbers draw", vec![format!("{stem}.svg")])
+        } else {
+            checked.measured += 1;
+            (vec!["--out", out], "what its program measures", vec![csv, format!("{stem}.svg")])
+        };
+        example(workspace, stem, &arguments)?;
+        let made = self::committed(temporary.path())?;
+        for file in files.iter().filter(|file| !made.contains_key(*file)) {
+            checked.problems.push(format!(
+                "examples/{stem}.rs: expected {} to write {file}, got no file",
+                arguments.join(" ").replace(out, "DIR")
             ));
         }
-        for (file, svg) in drawn {
+        for (file, new) in made {
             match committed.get(&file) {
-                None => problems.push(format!(
-                    "book/src/figures/{file}: expected the picture, got no file: {mend}"
+                None => checked.problems.push(format!(
+                    "book/src/figures/{file}: expected {made_from}, got no file: {mend}"
                 )),
-                Some(old) if *old != svg => problems.push(format!(
-                    "book/src/figures/{file}: expected what its numbers draw, got another: {mend}"
-                )),
-                Some(_) => {}
+                Some(old) => checked.problems.extend(difference(old, &new).map(|(line, what)| {
+                    format!("book/src/figures/{file}:{line}: expected {made_from}, {what}: {mend}")
+                })),
             }
         }
     }
-    Ok(problems)
+    Ok(checked)
+}
+
+/// The first line in which a committed file is not as it is made now, and what stands there.
+fn difference(old: &[u8], new: &[u8]) -> Option<(usize, String)> {
+    if old == new {
+        return None;
+    }
+    let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
+    // Split, and not by lines(): a newline at the end counts.
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.split('\n').collect(), new.split('\n').collect());
+    let lines = old.len().max(new.len());
+    let differ = |line: &usize| old.get(*line) != new.get(*line);
+    let first = (0..lines).find(differ)?;
+    let others = match (0..lines).filter(differ).count() - 1 {
+        0 => String::new(),
+        others => format!(" (and {} more)", count(others, "line")),
+    };
+    let (old, new) = (old.get(first), new.get(first));
+    let same = old.zip(new).map_or(0, |(old, new)| {
+        old.chars().zip(new.chars()).take_while(|(old, new)| old == new).count()
+    });
+    let shown = |line: Option<&&str>| line.map_or("no such line".into(), |line| part(line, same));
+    Some((first + 1, format!("{}, got {}{others}", shown(new), shown(old))))
+}
+
+/// A line; of a long one, what is near the place.
+fn part(line: &str, place: usize) -> String {
+    const MOST: usize = 60;
+    let length = line.chars().count();
+    if length <= MOST {
+        return format!("`{line}`");
+    }
+    let start = place.saturating_sub(MOST / 2).min(length - MOST);
+    let shown: String = line.chars().skip(start).take(MOST).collect();
+    let before = if start > 0 { "…" } else { "" };
+    let after = if start + MOST < length { "…" } else { "" };
+    format!("`{before}{shown}{after}`")
 }
 
 /// Every example of the crate.
@@ -147,12 +228,12 @@ fn choose(workspace: &Workspace, names: &[String]) -> Result<BTreeSet<String>> {
     Ok(if names.is_empty() { all } else { names.iter().cloned().collect() })
 }
 
-fn compile(workspace: &Workspace, stems: &BTreeSet<String>, profile: &str) -> Result<()> {
+fn compile(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<()> {
     if stems.is_empty() {
         return Ok(());
     }
     let mut cargo = workspace.cargo();
-    cargo.args(["build", "--quiet", "--profile", profile]);
+    cargo.args(["build", "--quiet", "--profile", PROFILE]);
     for stem in stems {
         cargo.args(["--example", stem]);
     }
@@ -169,9 +250,10 @@ fn compile(workspace: &Workspace, stems: &BTreeSet<String>, profile: &str) -> Re
     Ok(())
 }
 
-fn example(workspace: &Workspace, stem: &str, profile: &str, arguments: &[&str]) -> Result<()> {
+/// Runs an example, and returns what it says.
+fn example(workspace: &Workspace, stem: &str, arguments: &[&str]) -> Result<String> {
     let mut cargo = workspace.cargo();
-    cargo.args(["run", "--quiet", "--profile", profile, "--example", stem]);
+    cargo.args(["run", "--quiet", "--profile", PROFILE, "--example", stem]);
     if !arguments.is_empty() {
         cargo.arg("--").args(arguments);
     }
@@ -187,7 +269,7 @@ fn example(workspace: &Workspace, stem: &str, profile: &str, arguments: &[&str])
             last.unwrap_or("not a word")
         );
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn folder(workspace: &Workspace) -> PathBuf {
@@ -198,13 +280,13 @@ fn shown(workspace: &Workspace, path: &std::path::Path) -> String {
     path.strip_prefix(&workspace.root).unwrap_or(path).display().to_string()
 }
 
-/// The pictures in a folder, by name.
-fn drawings(folder: &std::path::Path) -> Result<BTreeMap<String, Vec<u8>>> {
+/// The tables and pictures in a folder, by name.
+fn committed(folder: &std::path::Path) -> Result<BTreeMap<String, Vec<u8>>> {
     if !folder.is_dir() {
         return Ok(BTreeMap::new());
     }
     let mut files = crate::render::files(folder)?;
-    files.retain(|name, _| name.ends_with(".svg"));
+    files.retain(|name, _| name.ends_with(".csv") || name.ends_with(".svg"));
     Ok(files)
 }
 

@@ -45,7 +45,7 @@ enum Do {
     Figures {
         /// Which ones, as their examples are called [default: all]
         names: Vec<String>,
-        /// Only compare the committed pictures with the committed numbers
+        /// Write nothing: compare what is committed with what is measured and drawn now
         #[arg(long)]
         check: bool,
     },

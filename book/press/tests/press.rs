@@ -262,9 +262,11 @@ fn check_names_the_page_and_the_line() {
 const EXAMPLE: &str = r#"
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let (mut redraw, mut out) = (false, String::from("book/src/figures"));
+    let folder = "book/src/figures";
+    let (mut redraw, mut out) = (false, String::from(folder));
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--what" => return println!("numbers"),
             "--redraw" => redraw = true,
             "--out" => out = arguments.next().unwrap(),
             _ => panic!("{argument}"),
@@ -272,26 +274,27 @@ fn main() {
     }
     std::fs::create_dir_all(&out).unwrap();
     if !redraw {
-        std::fs::write(format!("{out}/wave.csv"), "1\n").unwrap();
+        std::fs::write(format!("{out}/wave.csv"), "x,y\n0,1.5\n1,2.5\n2,4.5\n").unwrap();
     }
-    let numbers = std::fs::read_to_string("book/src/figures/wave.csv").unwrap();
-    std::fs::write(format!("{out}/wave.svg"), format!("<svg>{}</svg>\n", numbers.trim())).unwrap();
+    let numbers = if redraw { folder } else { &out };
+    let numbers = std::fs::read_to_string(format!("{numbers}/wave.csv")).unwrap();
+    let dots: String = numbers.lines().skip(1).map(|row| format!("<circle id=\"{row}\"/>\n")).collect();
+    std::fs::write(format!("{out}/wave.svg"), format!("<svg>\n{dots}</svg>\n")).unwrap();
 }
 "#;
 
+/// A book with a crate whose one example is `wave`.
+fn with_figure() -> Book {
+    let book = Book::with_crate();
+    fs::create_dir_all(book.root.path().join("examples")).unwrap();
+    fs::write(book.root.path().join("examples/wave.rs"), EXAMPLE).unwrap();
+    book
+}
+
 #[test]
 fn figures_are_drawn_and_compared() {
-    let book = Book::new();
+    let book = with_figure();
     let root = book.root.path();
-    fs::create_dir_all(root.join("examples")).unwrap();
-    fs::create_dir_all(root.join("src")).unwrap();
-    fs::write(root.join("src/lib.rs"), "").unwrap();
-    fs::write(root.join("examples/wave.rs"), EXAMPLE).unwrap();
-    fs::write(
-        root.join("Cargo.toml"),
-        "[package]\nname = \"small\"\nedition = \"2024\"\n\n[workspace]\n",
-    )
-    .unwrap();
 
     assert_eq!(
         book.refused(&["figures", "nothing"]),
@@ -306,18 +309,41 @@ fn figures_are_drawn_and_compared() {
     let output = book.run(&["figures"]);
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 figure drawn in "), "{output:?}");
-    assert_eq!(book.read("src/figures/wave.svg"), "<svg>1</svg>\n");
-    assert!(book.run(&["figures", "--check"]).status.success());
-
-    book.write("src/figures/wave.csv", "2\n");
-    let said = book.refused(&["figures", "--check", "wave"]);
+    let (csv, svg) = (book.read("src/figures/wave.csv"), book.read("src/figures/wave.svg"));
+    assert!(csv.contains("1,2.5\n") && svg.contains("<circle id=\"1,2.5\"/>\n"), "{csv}{svg}");
+    let output = book.run(&["figures", "--check"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1 figure measured again: up to date\n");
+    let output = book.run(&["check"]);
+    assert!(output.status.success(), "{output:?}");
     assert!(
-        said.starts_with("error: book/src/figures/wave.svg: expected what its numbers draw, got another: `cargo book figures wave` draws it\n"),
-        "{said}"
+        String::from_utf8_lossy(&output.stdout).contains(", 1 figure measured again: no problem"),
+        "{output:?}"
     );
-    assert_eq!(book.read("src/figures/wave.svg"), "<svg>1</svg>\n", "a check writes nothing");
-    assert!(book.refused(&["check"]).contains("wave.svg"));
 
+    // A picture of other numbers than those beside it.
+    book.write("src/figures/wave.svg", &svg.replace("2.5", "9"));
+    let stale = "error: book/src/figures/wave.svg:3: expected what its program measures, `<circle id=\"1,2.5\"/>`, got `<circle id=\"1,9\"/>`: `cargo book figures wave` writes it\n";
+    assert!(book.refused(&["figures", "--check", "wave"]).starts_with(stale));
+    assert!(book.refused(&["check"]).contains(stale));
+    assert_eq!(
+        book.read("src/figures/wave.svg"),
+        svg.replace("2.5", "9"),
+        "a check writes nothing"
+    );
+    book.write("src/figures/wave.svg", &svg);
+
+    // What nobody draws.
+    for file in ["wavelet.svg", "other.csv"] {
+        book.write(&format!("src/figures/{file}"), "");
+        let none = format!("src/figures/{file}: expected an example that writes it, got none");
+        assert!(book.refused(&["check"]).contains(&none), "{file}");
+        fs::remove_file(book.path(&format!("src/figures/{file}"))).unwrap();
+    }
+
+    fs::write(root.join("examples/wave.rs"), EXAMPLE.replace("\"numbers\"", "\"music\"")).unwrap();
+    let said = book.refused(&["figures", "--check"]);
+    assert!(said.contains("expected --what to say numbers or times, got \"music\""), "{said}");
     fs::write(root.join("examples/wave.rs"), "fn main() { panic!(\"no data\") }").unwrap();
     let said = book.refused(&["figures"]);
     assert!(
@@ -325,6 +351,78 @@ fn figures_are_drawn_and_compared() {
             .last()
             .unwrap()
             .starts_with("error: examples/wave.rs: expected it to end well"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_table_that_is_not_what_its_program_measures_is_noticed() {
+    let book = with_figure();
+    assert!(book.run(&["figures"]).status.success());
+    let csv = book.read("src/figures/wave.csv");
+
+    // One number of the table, and the picture drawn from it: they agree with each other.
+    book.write("src/figures/wave.csv", &csv.replace("2.5", "2.6"));
+    let mut redraw = Command::new("cargo");
+    redraw.args(["run", "--quiet", "--example", "wave", "--", "--redraw"]);
+    redraw.current_dir(book.root.path()).env_remove("CARGO_TARGET_DIR");
+    assert!(redraw.status().unwrap().success());
+    assert!(book.read("src/figures/wave.svg").contains("<circle id=\"1,2.6\"/>"));
+    let said = book.refused(&["check"]);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(
+        lines[..2],
+        [
+            "error: book/src/figures/wave.csv:3: expected what its program measures, `1,2.5`, got `1,2.6`: `cargo book figures wave` writes it",
+            "error: book/src/figures/wave.svg:3: expected what its program measures, `<circle id=\"1,2.5\"/>`, got `<circle id=\"1,2.6\"/>`: `cargo book figures wave` writes it",
+        ],
+        "{said}"
+    );
+    assert!(book.refused(&["figures", "--check"]).contains("wave.csv:3: expected what"));
+
+    // A row too many, a row too few, and no newline at the end.
+    for (table, said) in [
+        (
+            format!("{csv}3,8.5\n"),
+            "wave.csv:5: expected what its program measures, ``, got `3,8.5` (and 1 line more)",
+        ),
+        (
+            csv.replace("2,4.5\n", ""),
+            "wave.csv:4: expected what its program measures, `2,4.5`, got `` (and 1 line more)",
+        ),
+        (
+            csv.trim_end().to_owned(),
+            "wave.csv:5: expected what its program measures, ``, got no such line",
+        ),
+    ] {
+        book.write("src/figures/wave.csv", &table);
+        let all = book.refused(&["figures", "--check"]);
+        assert!(all.contains(said), "{said}: {all}");
+    }
+}
+
+#[test]
+fn a_figure_of_times_is_only_drawn_again() {
+    let book = with_figure();
+    let times = EXAMPLE.replace("\"numbers\"", "\"times\"");
+    fs::write(book.root.path().join("examples/wave.rs"), times).unwrap();
+    assert!(book.run(&["figures"]).status.success());
+    let (csv, svg) = (book.read("src/figures/wave.csv"), book.read("src/figures/wave.svg"));
+
+    // Another run would find other times, and that is no mistake.
+    book.write("src/figures/wave.csv", &csv.replace("2.5", "2.6"));
+    book.write("src/figures/wave.svg", &svg.replace("2.5", "2.6"));
+    let output = book.run(&["figures", "--check"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "0 figures measured again, 1 figure only redrawn (it measures times): up to date\n"
+    );
+
+    book.write("src/figures/wave.svg", &svg);
+    let said = book.refused(&["figures", "--check"]);
+    assert!(
+        said.starts_with("error: book/src/figures/wave.svg:3: expected what its numbers draw, `<circle id=\"1,2.6\"/>`, got `<circle id=\"1,2.5\"/>`: `cargo book figures wave` writes it\n"),
         "{said}"
     );
 }
