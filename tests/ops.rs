@@ -1,6 +1,8 @@
 //! The operations that attention and losses are made of. Page: `book/src/tensor.md`.
 
 mod common;
+#[path = "ops/rows.rs"]
+mod rows;
 
 use approx::assert_relative_eq;
 use common::{assert_close, normal, panic_of};
