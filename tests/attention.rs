@@ -175,6 +175,20 @@ fn an_excluded_score_has_no_say_even_if_it_is_nan() {
 }
 
 #[test]
+fn a_product_beyond_the_range_of_the_type_is_infinite_whatever_the_scale() {
+    let (q, k) = (Tensor::<f32>::new(array![[1e20]]), Tensor::new(array![[1e20], [0.0]]));
+    let weights = attention_weights(&q, &k, &Mask::None, Some(1e-40)); // 10⁴⁰, though times 10⁻⁴⁰
+    assert!(weights.value().iter().all(|w| w.is_nan()));
+    let weights = attention_weights(&(&q * 1e-20), &k, &Mask::None, Some(1e-20)); // scaled before
+    let want = 1.0 / (1.0 + (-1f32).exp());
+    assert_relative_eq!(weights, Tensor::new(array![[want, 1.0 - want]]), epsilon = 1e-6);
+    // Hidden, it has no say.
+    let second = Mask::Allow(array![false, true].into_dyn());
+    let weights = attention_weights(&q, &k, &second, None);
+    assert_eq!(weights, Tensor::new(array![[0.0, 1.0]]));
+}
+
+#[test]
 fn starts_with_the_variance_of_glorot() {
     let layer = layer(64, 8);
     for weight in [&layer.in_proj_weight, &layer.out_proj.weight] {

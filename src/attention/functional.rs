@@ -32,10 +32,11 @@ use crate::{Float, Tensor, shape};
 /// ```
 ///
 /// # Numerics
-/// The products `q·kᵀ` are numbers of the tensors' type and are scaled afterwards. Where one does not
-/// fit, it is infinite, and a row that may look at it is NaN even if `scale` would have brought it
-/// back: in `f32` from 3.4·10³⁸ on. Scale `q` beforehand where that may happen. Softmax itself does
-/// not overflow. What a mask does with NaN is told at [`Mask`].
+/// The products `q·kᵀ` are numbers of the tensors' type, scaled afterwards: one beyond its range (in
+/// `f32` 3.4·10³⁸) is infinite, and a query that may look at +∞ gets a row of NaN, even if `scale`
+/// would have brought the product back. Scale `q` beforehand where that may happen. Softmax itself
+/// does not overflow. [`Mask`] tells what becomes of NaN; a product of these weights with values by
+/// [`matmul`](Tensor::matmul) does not know the mask any more, and 0 · NaN is NaN.
 ///
 /// # Panics
 /// If the shapes or the mask do not fit, or `scale` is not finite as a number of the tensors' type.

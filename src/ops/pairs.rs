@@ -88,7 +88,9 @@ impl Pairs {
             [
                 dw.then(|| {
                     products(&dy, &transposed(&v), wv.shape(), |matrix, mut dw| {
-                        dw.zip_mut_with(&count(matrix), zero_unless);
+                        if !finite(&dw) {
+                            dw.zip_mut_with(&count(matrix), zero_unless);
+                        }
                     })
                 }),
                 dv.then(|| {
@@ -148,12 +150,15 @@ fn sums<T: Float>(
     count: impl Fn(usize) -> Array2<bool>,
 ) -> Value<T> {
     products(m, r, shape, |matrix, mut y| {
+        if finite(&y) {
+            return;
+        }
         let counts = count(matrix);
         let mut m = m.index_axis(Axis(0), matrix).to_owned();
         m.zip_mut_with(&counts, zero_unless);
         let r = r.index_axis(Axis(0), matrix);
-        let finite = r.mapv(|r| if r.is_finite() { r } else { T::zero() });
-        general_mat_mul(T::one(), &m, &finite, T::zero(), &mut y);
+        let numbers = r.mapv(|r| if r.is_finite() { r } else { T::zero() });
+        general_mat_mul(T::one(), &m, &numbers, T::zero(), &mut y);
         for ((j, feature), &r) in r.indexed_iter().filter(|(_, r)| !r.is_finite()) {
             let rows = y.column_mut(feature);
             Zip::from(rows).and(m.column(j)).and(counts.column(j)).for_each(|y, &m, &counts| {
@@ -165,13 +170,17 @@ fn sums<T: Float>(
     })
 }
 
-/// Matrix by matrix, `a·b`. Where it holds NaN or an infinity, `closer` writes it once more: either
-/// operand held one too, or the numbers were too large.
+/// Whether a product holds neither NaN nor an infinity; then neither did its operands.
+fn finite<T: Float>(y: &ArrayViewMut2<'_, T>) -> bool {
+    y.iter().all(|y| y.is_finite())
+}
+
+/// Matrix by matrix, `a·b`, and what `then` makes of it.
 fn products<T: Float>(
     a: &ArrayView3<'_, T>,
     b: &ArrayView3<'_, T>,
     shape: &[usize],
-    closer: impl Fn(usize, ArrayViewMut2<'_, T>),
+    then: impl Fn(usize, ArrayViewMut2<'_, T>),
 ) -> Value<T> {
     let (batch, m, n) = (a.dim().0, a.dim().1, b.dim().2);
     let mut numbers = Buffer::new(batch * m * n);
@@ -179,9 +188,7 @@ fn products<T: Float>(
     for (matrix, mut y) in y.outer_iter_mut().enumerate() {
         let (a, b) = (a.index_axis(Axis(0), matrix), b.index_axis(Axis(0), matrix));
         general_mat_mul(T::one(), &a, &b, T::zero(), &mut y); // 0: what is in y is not read
-        if y.iter().any(|y| !y.is_finite()) {
-            closer(matrix, y);
-        }
+        then(matrix, y);
     }
     Value::new(IxDyn(shape), numbers)
 }

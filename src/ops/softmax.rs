@@ -140,3 +140,26 @@ fn record_softmax<T: Float>(x: &Tensor<T>, y: Value<T>, axis: Axis) -> Tensor<T>
         [Some(dx)]
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn an_excluded_score_has_the_gradient_zero_whatever_comes_back() {
+        let nan = f64::NAN;
+        let x = Tensor::parameter(array![[0.0, 0.0, 7.0], [nan, 0.0, 7.0], [nan, 0.0, 7.0]]);
+        let pairs = Pairs::new(array![true, true, false].into_dyn(), vec![3, 3]);
+        let y = x.softmax_where(&pairs);
+        assert_eq!(y.as_slice()[..3], [0.5, 0.5, 0.0]);
+        let dy = Tensor::new(array![[1.0, 3.0, nan], [1.0, nan, nan], [0.0, 0.0, nan]]);
+        let gradients = y.backward_from(&dy);
+        let dx = gradients.get(&x).unwrap().as_slice();
+        assert_eq!(dx[..3], [-0.5, 0.5, 0.0]);
+        assert!(dx[3].is_nan() && dx[4].is_nan());
+        assert_eq!(dx[5], 0.0);
+        assert_eq!(dx[6..], [0.0; 3]); // nothing depends on this row
+    }
+}
