@@ -1,115 +1,31 @@
 //! [`MultiHeadAttention`]: each position looks at the others. Page: `book/src/tensor.md`.
 
-use ndarray::ArrayD;
 use rand::Rng;
 
+use crate::ops::pairs::{self, Pairs};
 use crate::{Float, Linear, Tensor, init, shape};
 
-/// Which keys a query may look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mask {
-    /// All of them.
-    None,
-    /// Those at its own position and before: query i looks at keys 0 to i.
-    Causal,
-    /// Those marked `true`; the array broadcasts to the scores, `[.., queries, keys]`.
-    ///
-    /// *PyTorch*: a boolean `attn_mask` of `F.scaled_dot_product_attention` means the same; in
-    /// `nn.MultiheadAttention` it means the opposite.
-    Allow(ArrayD<bool>),
-}
+mod functional;
+mod mask;
 
-/// How much each query looks at each key: `softmax(q·kᵀ · scale)`, each row summing to 1.
-///
-/// `q` has shape `[.., queries, d]`, `k` `[.., keys, d]`, the result `[.., queries, keys]`. `scale`
-/// is 1/√d if it is `None`: the products of d pairs of numbers from N(0, 1) have the variance d,
-/// and softmax of large numbers has hardly a gradient.
-///
-/// A key that the mask excludes gets exactly 0, whatever its score; a query that may look at no key
-/// gets a row of zeros.
-///
-/// ```
-/// use evenkeel::{Mask, Tensor, attention_weights};
-/// use ndarray::array;
-///
-/// let q = Tensor::new(array![[1.0], [1.0]]);
-/// let weights = attention_weights(&q, &q, &Mask::None, None);
-/// assert_eq!(weights, Tensor::new(array![[0.5, 0.5], [0.5, 0.5]]));
-/// let causal = attention_weights(&q, &q, &Mask::Causal, None);
-/// assert_eq!(causal, Tensor::new(array![[1.0, 0.0], [0.5, 0.5]]));
-/// ```
-///
-/// # Panics
-/// If the shapes do not fit, or `scale` is not finite.
-///
-/// *PyTorch*: `(q @ k.mT * scale).softmax(-1)`; a query that may look at no key is NaN there, and
-/// zeros in `F.scaled_dot_product_attention`. Page: `book/src/tensor.md`.
-#[must_use]
+pub use functional::{attention_weights, scaled_dot_product_attention};
+use functional::{gather, weights};
+pub use mask::Mask;
+
+/// `x·wᵀ + b`. Behind a mask, positions without a part in the loss add nothing to the gradient of `w`.
 #[track_caller]
-pub fn attention_weights<T: Float>(
-    q: &Tensor<T>,
-    k: &Tensor<T>,
-    mask: &Mask,
-    scale: Option<f64>,
+fn project<T: Float>(
+    x: &Tensor<T>,
+    w: &Tensor<T>,
+    b: &Tensor<T>,
+    pairs: Option<&Pairs>,
 ) -> Tensor<T> {
-    let (queries, keys, d) = shape::attention(q.shape(), k.shape());
-    let scale = scale.unwrap_or_else(|| 1.0 / (d as f64).sqrt());
-    assert!(scale.is_finite(), "attention: expected a finite scale, got {scale}");
-
-    let scores = q.matmul(&k.transpose()) * T::of(scale); // [.., queries, keys]
-    match mask {
-        Mask::None => scores.softmax(-1),
-        Mask::Causal => {
-            let before = ArrayD::from_shape_fn(vec![queries, keys], |at| at[1] <= at[0]);
-            scores.softmax_where(&before)
-        }
-        Mask::Allow(allowed) => {
-            shape::mask(allowed.shape(), scores.shape());
-            scores.softmax_where(allowed)
-        }
-    }
+    let y = match pairs {
+        None => x.matmul(&w.transpose()),
+        Some(_) => pairs::rows_by_matrix(x, &w.transpose()),
+    };
+    y + b
 }
-
-/// For each query a mean of the values, weighted by how much the query looks at their keys.
-///
-/// ```text
-/// attention(q, k, v) = softmax(q·kᵀ / √d)·v
-/// ```
-///
-/// where `q` has shape `[.., queries, d]`, `k` `[.., keys, d]`, `v` `[.., keys, features]`, and the
-/// result `[.., queries, features]`. [`attention_weights`] tells of the mask and the scale.
-///
-/// ```
-/// use evenkeel::{Mask, Tensor, scaled_dot_product_attention};
-/// use ndarray::array;
-///
-/// let q = Tensor::new(array![[1.0], [1.0]]);
-/// let v = Tensor::new(array![[2.0, 0.0], [4.0, 8.0]]);
-/// let y = scaled_dot_product_attention(&q, &q, &v, &Mask::Causal, None);
-/// assert_eq!(y, Tensor::new(array![[2.0, 0.0], [3.0, 4.0]])); // itself; the mean of both
-/// ```
-///
-/// # Panics
-/// If the shapes do not fit, or `scale` is not finite.
-///
-/// *PyTorch*: `F.scaled_dot_product_attention(q, k, v, is_causal=…, scale=…)`. Paper: Vaswani et
-/// al., *Attention Is All You Need*, 2017 (arXiv 1706.03762), equation 1. Page:
-/// `book/src/tensor.md`.
-// ANCHOR: attention
-#[must_use]
-#[track_caller]
-pub fn scaled_dot_product_attention<T: Float>(
-    q: &Tensor<T>,
-    k: &Tensor<T>,
-    v: &Tensor<T>,
-    mask: &Mask,
-    scale: Option<f64>,
-) -> Tensor<T> {
-    let weights = attention_weights(q, k, mask, scale);
-    shape::attention_values(k.shape(), v.shape());
-    weights.matmul(v)
-}
-// ANCHOR_END: attention
 
 /// Self-attention by several heads, each on its own slice of the features.
 ///
@@ -124,7 +40,9 @@ pub fn scaled_dot_product_attention<T: Float>(
 ///
 /// # Shapes
 /// input `[.., length, embed_dim]`, output the same; the weights of all heads
-/// `[.., num_heads, length, length]`.
+/// `[.., num_heads, length, length]`. The mask may have as many axes as the input, and is then the same
+/// for all heads: `[length]` (keys), `[length, length]` (queries, keys), `[batch, 1, length]` (the keys
+/// of each example), `[batch, length, length]`; or one axis more, as the weights: see [`Mask::Allow`].
 ///
 /// # Defaults
 /// all weights from N(0, 1/`embed_dim`), the variance that keeps the size of what goes through a
@@ -229,14 +147,17 @@ impl<T: Float> MultiHeadAttention<T> {
         shape::exactly(layer, "in_proj_weight", &[3 * d, d], self.in_proj_weight.shape());
         shape::exactly(layer, "in_proj_bias", &[3 * d], self.in_proj_bias.shape());
         shape::exactly(layer, "out_proj.weight", &[d, d], self.out_proj.weight.shape());
+        shape::exactly(layer, "out_proj.bias", &[d], self.out_proj.bias.shape());
+        let pairs = mask.pairs_of_heads(layer, x.shape(), self.num_heads);
+        let pairs = pairs.as_ref();
 
-        let qkv = x.matmul(&self.in_proj_weight.transpose()) + &self.in_proj_bias;
+        let qkv = project(x, &self.in_proj_weight, &self.in_proj_bias, pairs);
         let q = self.split(&qkv.slice_axis(-1, 0..d)); // [.., num_heads, length, d / num_heads]
         let k = self.split(&qkv.slice_axis(-1, d..2 * d));
         let v = self.split(&qkv.slice_axis(-1, 2 * d..3 * d));
-        let weights = attention_weights(&q, &k, mask, None);
-        let heads = weights.matmul(&v).swap_axes(-3, -2).reshape(x.shape());
-        (self.out_proj.forward(&heads), weights)
+        let weights = weights(&q, &k, pairs, None);
+        let heads = gather(&weights, &v, pairs).swap_axes(-3, -2).reshape(x.shape());
+        (project(&heads, &self.out_proj.weight, &self.out_proj.bias, pairs), weights)
     }
     // ANCHOR_END: forward
 

@@ -24,7 +24,9 @@ pub enum NormPlacement {
 /// ```
 ///
 /// # Shapes
-/// input `[.., length, embed_dim]`, output the same.
+/// input `[.., length, embed_dim]`, output the same. The mask is that of [`MultiHeadAttention`]: of as
+/// many axes as the input at most, and then the same for all heads (`[batch, 1, length]` for the
+/// padding of each example), or of one more, `[.., num_heads, length, length]`: see [`Mask::Allow`].
 ///
 /// # Defaults
 /// those of [`MultiHeadAttention`], [`LayerNorm`] and [`Linear`].
@@ -45,6 +47,11 @@ pub enum NormPlacement {
 /// block.linear2.weight = zeros(&block.linear2.weight);
 /// assert_eq!(block.forward(&x, &Mask::None), x);
 /// ```
+///
+/// # Numerics
+/// A mask keeps NaN in hidden positions out of the results of the others. The norms and the
+/// feed-forward network, however, take every position by itself, and the gradients of their parameters
+/// are sums over all positions: NaN in padding makes them NaN, masked or not. Fill padding with zeros.
 ///
 /// *Differs from PyTorch in*: the placement is said, not defaulted (`norm_first`, post-norm there);
 /// there is no dropout; initial values. Names and layouts of the parameters are those of
@@ -97,7 +104,29 @@ impl<T: Float> TransformerBlock<T> {
         }
     }
 
-    /// What the block makes of `x`; the mask says which positions see which.
+    /// What the block makes of `x`; the mask says which positions see which, in the shapes told at
+    /// [`Mask::Allow`].
+    ///
+    /// ```
+    /// use evenkeel::{Mask, NormPlacement, Tensor, TransformerBlock};
+    /// use ndarray::Array;
+    /// use rand::SeedableRng;
+    ///
+    /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    /// let block = TransformerBlock::new(4, 2, 16, NormPlacement::Pre, &mut rng);
+    /// let x = Tensor::new(Array::from_shape_fn((2, 3, 4), |(b, i, j)| (b + i * j) as f64));
+    ///
+    /// // The second example has two positions; its third is padding.
+    /// let lengths = [3, 2];
+    /// let keys = Array::from_shape_fn((2, 1, 3), |(example, _, key)| key < lengths[example]);
+    /// let y = block.forward(&x, &Mask::Allow(keys.into_dyn()));
+    /// let second = |x: &Tensor| x.slice_axis(0, 1..2).slice_axis(1, 0..2);
+    /// approx::assert_relative_eq!(
+    ///     second(&y),
+    ///     block.forward(&second(&x), &Mask::None), // as if it were not there
+    ///     epsilon = 1e-12
+    /// );
+    /// ```
     ///
     /// # Panics
     /// If `x` is not of shape `[.., length, embed_dim]`, or the mask does not fit.

@@ -185,15 +185,15 @@ pub(crate) fn logits(logits: &[usize], targets: usize) -> (usize, usize) {
     (batch, classes)
 }
 
-/// Queries `[.., queries, d]` and keys `[.., keys, d]` with the same leading axes; returns queries,
-/// keys and d.
+/// Queries `[.., queries, d]` and keys `[.., keys, d]` with the same leading axes; returns the shape
+/// of the scores, `[.., queries, keys]`.
 #[track_caller]
-pub(crate) fn attention(q: &[usize], k: &[usize]) -> (usize, usize, usize) {
+pub(crate) fn attention(q: &[usize], k: &[usize]) -> Vec<usize> {
     match (q, k) {
         (&[ref q_leading @ .., queries, q_d], &[ref k_leading @ .., keys, k_d])
             if q_leading == k_leading && q_d == k_d && q_d > 0 =>
         {
-            (queries, keys, q_d)
+            [q_leading, &[queries, keys]].concat()
         }
         _ => panic!(
             "attention: expected queries [.., queries, d] and keys [.., keys, d], d at least 1, got {q:?} and {k:?}"
@@ -218,13 +218,35 @@ pub(crate) fn positions(layer: &str, features: usize, input: &[usize]) {
     assert!(fits, "{layer}: expected an input of shape [.., length, {features}], got {input:?}");
 }
 
-/// A mask that stretches to the shape of the scores.
+/// A mask over scores `[.., queries, keys]` of which no axis is known to be that of heads: with the
+/// last two axes at most, or with all.
 #[track_caller]
 pub(crate) fn mask(mask: &[usize], scores: &[usize]) {
+    let axes = scores.len();
     assert!(
-        stretches(mask, scores),
-        "attention: expected a mask that stretches to the scores' shape {scores:?}, got {mask:?}"
+        (mask.len() <= 2 || mask.len() == axes) && stretches(mask, scores),
+        "attention: expected a mask of shape [keys], [queries, keys] or with all {axes} axes of the scores {scores:?}, of length 1 where all share it, got {mask:?}"
     );
+}
+
+/// A mask over what `heads` see of an input `[.., length, features]`: the same for all of them, or
+/// with one axis more than the input, that of heads.
+#[track_caller]
+pub(crate) fn mask_of_heads(layer: &str, mask: &[usize], input: &[usize], heads: usize) {
+    let (leading, length) = (&input[..input.len() - 2], input[input.len() - 2]);
+    let shared = [leading, &[length; 2]].concat();
+    let per_head = [leading, &[heads, length, length]].concat();
+    let axes = per_head.len();
+    if stretches(mask, if mask.len() == axes { &per_head } else { &shared }) {
+        return;
+    }
+    let per_example = match leading {
+        [] => String::new(),
+        _ => format!(" (per example: {:?})", [leading, &[1, length]].concat()),
+    };
+    panic!(
+        "{layer}: expected a mask that stretches to {shared:?}, the same for all heads{per_example}, or one with {axes} axes that stretches to {per_head:?}, got {mask:?}"
+    )
 }
 
 /// The four lengths of a `Conv2d`'s weight.

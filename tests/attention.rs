@@ -1,9 +1,13 @@
 //! Attention. Page: `book/src/tensor.md`. The PyTorch cases run in `tests/golden.rs`.
 
 mod common;
+#[path = "attention/mask.rs"]
+mod mask;
+#[path = "attention/nan.rs"]
+mod nan;
 
 use approx::assert_relative_eq;
-use common::{assert_close, normal, panic_of, permuted, shuffled};
+use common::{assert_close, narrow, normal, panic_of, permuted, shuffled};
 use evenkeel::{
     Linear, Mask, MultiHeadAttention, Tensor, attention_weights, gradient_check,
     scaled_dot_product_attention,
@@ -171,6 +175,20 @@ fn an_excluded_score_has_no_say_even_if_it_is_nan() {
 }
 
 #[test]
+fn a_product_beyond_the_range_of_the_type_is_infinite_whatever_the_scale() {
+    let (q, k) = (Tensor::<f32>::new(array![[1e20]]), Tensor::new(array![[1e20], [0.0]]));
+    let weights = attention_weights(&q, &k, &Mask::None, Some(1e-40)); // 10⁴⁰, though times 10⁻⁴⁰
+    assert!(weights.value().iter().all(|w| w.is_nan()));
+    let weights = attention_weights(&(&q * 1e-20), &k, &Mask::None, Some(1e-20)); // scaled before
+    let want = 1.0 / (1.0 + (-1f32).exp());
+    assert_relative_eq!(weights, Tensor::new(array![[want, 1.0 - want]]), epsilon = 1e-6);
+    // Hidden, it has no say.
+    let second = Mask::Allow(array![false, true].into_dyn());
+    let weights = attention_weights(&q, &k, &second, None);
+    assert_eq!(weights, Tensor::new(array![[0.0, 1.0]]));
+}
+
+#[test]
 fn starts_with_the_variance_of_glorot() {
     let layer = layer(64, 8);
     for weight in [&layer.in_proj_weight, &layer.out_proj.weight] {
@@ -225,6 +243,8 @@ fn what_does_not_fit_is_refused_at_the_line_of_the_caller() {
     let k = normal(&[2, 4, 5], 2);
     let mut bare = layer(4, 2);
     bare.in_proj_weight = normal(&[4, 4], 1);
+    let mut biased = layer(4, 2);
+    biased.out_proj.bias = normal(&[1], 1);
     let expected_shapes =
         "attention: expected queries [.., queries, d] and keys [.., keys, d], d at least 1, got";
     let mask = Mask::Allow(ArrayD::from_elem(IxDyn(&[3, 3]), true));
@@ -238,13 +258,15 @@ fn what_does_not_fit_is_refused_at_the_line_of_the_caller() {
         (panic_of(|| layer(4, 2).forward(&normal(&[2, 3, 6], 1), &Mask::None)), "MultiHeadAttention: expected an input of shape [.., length, 4], got [2, 3, 6]".into()),
         (panic_of(|| layer(4, 2).forward(&normal(&[4], 1), &Mask::None)), "MultiHeadAttention: expected an input of shape [.., length, 4], got [4]".into()),
         (panic_of(|| bare.forward(&normal(&[3, 4], 1), &Mask::None)), "MultiHeadAttention: expected in_proj_weight of shape [12, 4], got [4, 4]".into()),
-        (panic_of(|| layer(4, 2).forward(&normal(&[4, 4], 1), &mask)), "attention: expected a mask that stretches to the scores' shape [2, 4, 4], got [3, 3]".into()),
+        (panic_of(|| layer(4, 2).forward(&normal(&[4, 4], 1), &mask)), "MultiHeadAttention: expected a mask that stretches to [4, 4], the same for all heads, or one with 3 axes that stretches to [2, 4, 4], got [3, 3]".into()),
         (panic_of(|| attend(&q, &normal(&[2, 4, 6], 1), &v)), format!("{expected_shapes} [2, 3, 5] and [2, 4, 6]")),
         (panic_of(|| attend(&q, &normal(&[1, 4, 5], 1), &v)), format!("{expected_shapes} [2, 3, 5] and [1, 4, 5]")),
         (panic_of(|| attend(&normal(&[2, 3, 0], 1), &normal(&[2, 4, 0], 1), &v)), format!("{expected_shapes} [2, 3, 0] and [2, 4, 0]")),
         (panic_of(|| attend(&normal(&[5], 1), &normal(&[5], 1), &v)), format!("{expected_shapes} [5] and [5]")),
         (panic_of(|| attend(&q, &k, &normal(&[2, 3, 7], 1))), "attention: expected values [.., keys, features] beside keys [2, 4, 5], got [2, 3, 7]".into()),
         (panic_of(|| attention_weights(&q, &k, &Mask::None, Some(f64::NAN))), "attention: expected a finite scale, got NaN".into()),
+        (panic_of(|| attention_weights(&narrow(&q), &narrow(&k), &Mask::Causal, Some(-1e300))), "attention: expected a finite scale, got -1e300, which is infinite in f32".into()),
+        (panic_of(|| biased.forward(&normal(&[3, 4], 1), &Mask::None)), "MultiHeadAttention: expected out_proj.bias of shape [4], got [1]".into()),
     ];
     for ((message, file), expected) in cases {
         assert_eq!(message, expected);

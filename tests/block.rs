@@ -5,7 +5,7 @@ mod common;
 
 use common::{assert_close, normal, panic_of};
 use evenkeel::{Adam, Mask, NormPlacement, Tensor, TransformerBlock, gradient_check};
-use ndarray::{Array, Axis};
+use ndarray::{Array, ArrayD, Axis, IxDyn, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -129,12 +129,54 @@ fn an_empty_batch_passes_through() {
 }
 
 #[test]
+fn a_mask_per_example_hides_its_padding_from_all_heads() {
+    // As many examples as heads: 2. Of 4 positions the first has 3, the second 2.
+    let (x, lengths) = (normal(&[2, 4, 6], 1), [3, 2]);
+    let keys = Array::from_shape_fn((2, 1, 4), |(example, _, key)| key < lengths[example]);
+    let per_head = keys.clone().insert_axis(Axis(1)).into_dyn();
+    let mask = Mask::Allow(keys.into_dyn());
+    for placement in BOTH {
+        let block = block(placement);
+        let y = block.forward(&x, &mask);
+        assert_eq!(y, block.forward(&x, &Mask::Allow(per_head.clone())));
+        for (example, length) in lengths.into_iter().enumerate() {
+            let cut = |x: &Tensor| x.slice_axis(0, example..example + 1).slice_axis(1, 0..length);
+            assert_close("y", &cut(&y), &block.forward(&cut(&x), &Mask::None), 1e-13);
+        }
+    }
+}
+
+#[test]
+fn nan_behind_a_mask_stays_where_it_is() {
+    // Position 3 is hidden, and sees nothing itself.
+    let mask = Mask::Allow(Array::from_shape_fn((4, 4), |(i, j)| i < 3 && j < 3).into_dyn());
+    let dy = normal(&[2, 4, 6], 2);
+    for placement in BOTH {
+        let block = block(placement);
+        let run = |padding: f64, mask: &Mask| {
+            let mut x = normal(&[2, 4, 6], 1).value().to_owned();
+            x.slice_mut(s![.., 3, ..]).fill(padding);
+            let x = Tensor::parameter(x);
+            let y = block.forward(&x, mask);
+            let gradients = y.backward_from(&dy);
+            (y.slice_axis(1, 0..3), gradients.get(&x).unwrap().slice_axis(1, 0..3))
+        };
+        let want = run(0.0, &mask);
+        for bad in [f64::NAN, f64::INFINITY] {
+            assert_eq!(run(bad, &mask), want); // result and gradient of the other positions
+            assert_eq!(run(bad, &Mask::Causal).0, run(0.0, &Mask::Causal).0);
+        }
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused_at_the_line_of_the_caller() {
     let rng = || ChaCha8Rng::seed_from_u64(1);
     let new = |d, heads, hidden| {
         TransformerBlock::<f64>::new(d, heads, hidden, NormPlacement::Pre, &mut rng())
     };
     let forward = |placement| block(placement).forward(&normal(&[2, 3, 5], 1), &Mask::None);
+    let matrix = Mask::Allow(ArrayD::from_elem(IxDyn(&[2, 3]), true)); // [batch, keys]
     let cases = [
         (
             panic_of(|| new(5, 2, 8)),
@@ -144,6 +186,10 @@ fn what_does_not_fit_is_refused_at_the_line_of_the_caller() {
         (
             panic_of(|| forward(NormPlacement::Pre)),
             "TransformerBlock: expected an input of shape [.., length, 6], got [2, 3, 5]",
+        ),
+        (
+            panic_of(|| block(NormPlacement::Pre).forward(&normal(&[2, 3, 6], 1), &matrix)),
+            "MultiHeadAttention: expected a mask that stretches to [2, 3, 3], the same for all heads (per example: [2, 1, 3]), or one with 4 axes that stretches to [2, 2, 3, 3], got [2, 3]",
         ),
         (
             panic_of(|| forward(NormPlacement::Post)),

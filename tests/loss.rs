@@ -134,6 +134,28 @@ fn infinite_and_missing_numbers_stay_in_their_rows() {
 }
 
 #[test]
+fn with_one_class_nothing_is_in_doubt() {
+    // ln exp(z) - z = 0 for the only class, softmax(z) - onehot = 1 - 1 = 0.
+    let logits = Tensor::parameter(array![[2.0], [-1e3], [f64::NAN], [1e300]]);
+    let targets = [Some(0), Some(0), None, Some(0)];
+    for reduction in REDUCTIONS {
+        let loss = CrossEntropy::new().with_reduction(reduction);
+        let smooth = loss.clone().with_label_smoothing(0.5);
+        let weighted = smooth.clone().with_class_weights([3.0]);
+        for loss in [loss, smooth, weighted] {
+            let y = loss.forward(&logits, &targets);
+            assert_eq!(y, y.detach() * 0.0);
+            assert_eq!(y.shape(), if reduction == Reduction::None { &[4][..] } else { &[] });
+            let dz = y.backward_from(&normal(y.shape(), 1));
+            assert_eq!(dz.get(&logits).unwrap(), &Tensor::new(Array2::zeros((4, 1))));
+        }
+    }
+    assert_eq!(cross_entropy(&Tensor::<f32>::new(array![[-7.5]]), &[0]).item(), 0.0);
+    let (message, _) = panic_of(|| cross_entropy(&normal(&[2, 1], 1), &[0, 1]));
+    assert_eq!(message, "cross_entropy: target 1 of row 1 is no class: expected 0 to 0");
+}
+
+#[test]
 fn a_large_f32_batch_is_summed_in_f64() {
     let logits =
         Tensor::<f32>::new(Array2::from_shape_fn((200_000, 2), |(i, j)| ((i + j) % 7) as f32));

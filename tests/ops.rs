@@ -5,6 +5,8 @@ mod arithmetic;
 mod common;
 #[path = "ops/sums.rs"]
 mod sums;
+#[path = "ops/rows.rs"]
+mod rows;
 
 use approx::assert_relative_eq;
 use common::{assert_close, normal, panic_of};

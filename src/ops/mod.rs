@@ -11,12 +11,14 @@
 //! | `reshape` | [`reshape`](crate::Tensor::reshape), [`transpose`](crate::Tensor::transpose), [`swap_axes`](crate::Tensor::swap_axes) |
 //! | `slice` | [`slice_axis`](crate::Tensor::slice_axis), [`concat`](crate::Tensor::concat) |
 //! | `matmul` | [`matmul`](crate::Tensor::matmul), of matrices and of batches of them |
+//! | `pairs` | the products of attention over the pairs that a mask allows |
 //! | `softmax` | [`softmax`](crate::Tensor::softmax), [`log_softmax`](crate::Tensor::log_softmax) |
 
 mod arithmetic;
 mod broadcast;
 mod elementwise;
 mod matmul;
+pub(crate) mod pairs;
 mod reduce;
 mod reshape;
 mod slice;

@@ -2,8 +2,9 @@
 //!
 //! Both subtract the largest number first, so that no `exp` overflows, and sum in `f64`.
 
-use ndarray::{ArrayD, ArrayViewMut1, Axis, Zip};
+use ndarray::{ArrayViewMut1, Axis, Zip};
 
+use super::pairs::{Pairs, in_use, zero_unless};
 use crate::autograd::{Value, record};
 use crate::{Float, Tensor, shape};
 
@@ -73,28 +74,39 @@ impl<T: Float> Tensor<T> {
         })
     }
 
-    /// Softmax along the last axis over the entries that are `allowed`; the others get 0, and so
-    /// does a row where none is.
+    /// Softmax along the last axis over the pairs that a mask allows; the others get exactly 0, and
+    /// so does a row where none is allowed.
     ///
-    /// `allowed` broadcasts to this tensor's shape.
-    pub(crate) fn softmax_where(&self, allowed: &ArrayD<bool>) -> Self {
-        let last = Axis(self.shape().len() - 1);
-        let allowed = allowed.broadcast(self.shape()).expect("checked by the caller");
+    /// The gradient of an excluded score is exactly 0, whatever stands in `dy` there. Nor does a row
+    /// whose `dy` is 0 throughout have a gradient, even if it is NaN.
+    pub(crate) fn softmax_where(&self, pairs: &Pairs) -> Self {
         let mut y = self.value.clone();
-        for (mut row, allowed) in y.view_mut().lanes_mut(last).into_iter().zip(allowed.lanes(last))
-        {
-            if !allowed.iter().any(|&allowed| allowed) {
-                row.fill(T::zero());
-                continue;
-            }
-            Zip::from(&mut row).and(&allowed).for_each(|x, &allowed| {
-                if !allowed {
-                    *x = T::neg_infinity();
-                }
+        for (mut row, allowed) in y.view_mut().rows_mut().into_iter().zip(pairs.allowed().rows()) {
+            let counted = row.iter().zip(allowed).filter(|(_, allowed)| **allowed);
+            let Exponentials { largest, sum } = Exponentials::of(counted.map(|(x, _)| *x));
+            row.zip_mut_with(&allowed, |x, &allowed| {
+                *x = if allowed { T::of((x.wide() - largest).exp() / sum) } else { T::zero() };
             });
-            softmax_in_place(row);
         }
-        record_softmax(self, y, last)
+        let (kept, pairs) = (y.clone(), pairs.clone());
+        record(y, [self], move |dy, _| {
+            let mut dx = dy.clone();
+            let (y, allowed) = (kept.view(), pairs.allowed());
+            let rows = y.rows().into_iter().zip(allowed.rows());
+            for (mut dx, (y, allowed)) in dx.view_mut().rows_mut().into_iter().zip(rows) {
+                dx.zip_mut_with(&allowed, zero_unless);
+                if !in_use(&dx.view()) {
+                    continue;
+                }
+                let mean: f64 = dx.iter().zip(y).map(|(dy, y)| dy.wide() * y.wide()).sum();
+                Zip::from(dx).and(y).and(allowed).for_each(|d, y, &allowed| {
+                    if allowed {
+                        *d = T::of(y.wide() * (d.wide() - mean));
+                    }
+                });
+            }
+            [Some(dx)]
+        })
     }
 }
 
@@ -127,4 +139,27 @@ fn record_softmax<T: Float>(x: &Tensor<T>, y: Value<T>, axis: Axis) -> Tensor<T>
         }
         [Some(dx)]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn an_excluded_score_has_the_gradient_zero_whatever_comes_back() {
+        let nan = f64::NAN;
+        let x = Tensor::parameter(array![[0.0, 0.0, 7.0], [nan, 0.0, 7.0], [nan, 0.0, 7.0]]);
+        let pairs = Pairs::new(array![true, true, false].into_dyn(), vec![3, 3]);
+        let y = x.softmax_where(&pairs);
+        assert_eq!(y.as_slice()[..3], [0.5, 0.5, 0.0]);
+        let dy = Tensor::new(array![[1.0, 3.0, nan], [1.0, nan, nan], [0.0, 0.0, nan]]);
+        let gradients = y.backward_from(&dy);
+        let dx = gradients.get(&x).unwrap().as_slice();
+        assert_eq!(dx[..3], [-0.5, 0.5, 0.0]);
+        assert!(dx[3].is_nan() && dx[4].is_nan());
+        assert_eq!(dx[5], 0.0);
+        assert_eq!(dx[6..], [0.0; 3]); // nothing depends on this row
+    }
 }
