@@ -8,7 +8,8 @@
 //! | `broadcast` | [`broadcast_to`](crate::Tensor::broadcast_to), which the arithmetic uses |
 //! | `elementwise` | [`exp`](crate::Tensor::exp), [`ln`](crate::Tensor::ln), [`sqrt`](crate::Tensor::sqrt), [`square`](crate::Tensor::square), [`tanh`](crate::Tensor::tanh), [`gelu`](crate::Tensor::gelu), [`relu`](crate::Tensor::relu) |
 //! | `reduce` | [`sum`](crate::Tensor::sum), [`mean`](crate::Tensor::mean), along an axis or whole; [`argmax`](crate::Tensor::argmax) |
-//! | `reshape` | [`reshape`](crate::Tensor::reshape), [`transpose`](crate::Tensor::transpose), [`swap_axes`](crate::Tensor::swap_axes) |
+//! | `reshape` | [`reshape`](crate::Tensor::reshape), [`transpose`](crate::Tensor::transpose) or [`t`](crate::Tensor::t), [`swap_axes`](crate::Tensor::swap_axes) |
+//! | `index` | the number at a position, `x[[0, 1]]` |
 //! | `slice` | [`slice_axis`](crate::Tensor::slice_axis), [`concat`](crate::Tensor::concat) |
 //! | `matmul` | [`matmul`](crate::Tensor::matmul), of matrices and of batches of them |
 //! | `softmax` | [`softmax`](crate::Tensor::softmax), [`log_softmax`](crate::Tensor::log_softmax) |
@@ -16,6 +17,7 @@
 mod arithmetic;
 mod broadcast;
 mod elementwise;
+mod index;
 mod matmul;
 mod reduce;
 mod reshape;
