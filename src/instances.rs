@@ -42,6 +42,7 @@ fn operations<T: Float>(x: &Tensor<T>) -> Tensor<T> {
     let scalars = Tensor::new(Array1::from(vec![T::zero()])) + T::one() - T::one();
     let y = -(x + x - x * x / x) * T::one() / T::one() + scalars;
     let y = x.matmul(&y.transpose()).exp().ln().sqrt().square().tanh().gelu().relu();
+    let y = y.abs().sigmoid().powi(3).powf(T::one()).max_axis(0).t();
     let y = y.reshape(&[1, 4]).sum_axis(0).mean_axis(0).broadcast_to(&[2, 2]);
     let y = Tensor::concat(&[&y.slice_axis(0, 0..1), &y], 0).swap_axes(0, 1);
     assert!(y.argmax().is_empty() && y.softmax(0).item() == y.log_softmax(0).item());

@@ -1,6 +1,10 @@
 //! The operations that attention and losses are made of. Page: `book/src/tensor.md`.
 
 mod common;
+#[path = "ops/elementwise.rs"]
+mod elementwise;
+#[path = "ops/largest.rs"]
+mod largest;
 
 use approx::assert_relative_eq;
 use common::{assert_close, normal, panic_of};
