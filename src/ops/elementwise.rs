@@ -85,7 +85,8 @@ impl<T: Float> Tensor<T> {
     /// assert_relative_eq!(y, Tensor::new(array![0.0, 0.5, 0.75, 1.0]), epsilon = 1e-15);
     /// ```
     ///
-    /// *PyTorch*: `torch.sigmoid(x)`, whose derivative `y·(1 - y)` is 0 from `x = 17` on in `f32`.
+    /// *PyTorch*: `torch.sigmoid(x)`, whose derivative `y·(1 - y)` is 0 from `x = 17.4` on in
+    /// `f32`.
     #[must_use]
     pub fn sigmoid(&self) -> Self {
         let y = self.value.map(|x| {

@@ -26,9 +26,9 @@ impl<T: Float> Tensor<T> {
     /// # Panics
     /// If there is no such axis, or its length is 0.
     ///
-    /// *PyTorch*: `x.max(axis, keepdim=True).values`, whose gradient goes to the one index that it
-    /// returns, of several any; `x.amax(axis, keepdim=True)` has the same values and divides the
-    /// gradient evenly among the largest.
+    /// *PyTorch*: `x.max(axis, keepdim=True).values`, whose gradient goes to the index that it
+    /// returns, of several the first; `x.amax(axis, keepdim=True)` has the same values and divides
+    /// the gradient evenly among the largest.
     #[must_use]
     #[track_caller]
     pub fn max_axis(&self, axis: isize) -> Self {
@@ -66,7 +66,7 @@ impl<T: Float> Tensor<T> {
     /// # Panics
     /// On a scalar, on rows of length 0, and on NaN, which is neither largest nor smallest.
     ///
-    /// *PyTorch*: `x.argmax(-1)`, which gives the index of a NaN, and of several largest any.
+    /// *PyTorch*: `x.argmax(-1)`, which takes NaN for the largest.
     #[must_use]
     #[track_caller]
     pub fn argmax(&self) -> Vec<usize> {

@@ -95,8 +95,8 @@ fn tensors_are_made_from_what_holds_numbers() {
         assert_eq!(matrix, Tensor::new(array![[one, two, three], [three, two, one]]));
         assert_eq!(Tensor::from(matrix.value().t()), matrix.t());
         assert_eq!(Tensor::from(two), Tensor::new(ndarray::arr0(two)));
-        assert_eq!(Tensor::<T>::from([T::one(); 0]).shape(), [0]);
-        assert_eq!(Tensor::<T>::from([[T::one(); 0]; 2]).shape(), [2, 0]);
+        assert_eq!(Tensor::from([one; 0]).shape(), [0]);
+        assert_eq!(Tensor::from([[one; 0]; 2]).shape(), [2, 0]);
         let from: [Tensor<T>; 2] = [one.into(), [one].into()];
         assert_eq!(from.map(|x| x.shape().len()), [0, 1]);
     }
