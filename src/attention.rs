@@ -51,9 +51,8 @@ fn project<T: Float>(
 /// ```
 /// use evenkeel::{Mask, MultiHeadAttention, Tensor};
 /// use ndarray::Array;
-/// use rand::SeedableRng;
 ///
-/// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+/// let mut rng = evenkeel::rng(1);
 /// let attention = MultiHeadAttention::new(4, 2, &mut rng);
 /// let x = Tensor::new(Array::from_shape_fn((1, 3, 4), |(_, i, j)| (i * j) as f64));
 /// let (y, weights) = attention.forward_with_weights(&x, &Mask::Causal);
@@ -85,7 +84,8 @@ impl<T: Float> MultiHeadAttention<T> {
     /// A layer with random weights from `rng` and biases of zeros.
     ///
     /// # Panics
-    /// If there is no head or no feature, or the heads do not divide the features.
+    /// If there is no head or no feature, the heads do not divide the features, or the weights are
+    /// more than memory has addresses.
     #[must_use]
     #[track_caller]
     pub fn new(embed_dim: usize, num_heads: usize, rng: &mut impl Rng) -> Self {
@@ -93,6 +93,7 @@ impl<T: Float> MultiHeadAttention<T> {
             num_heads > 0 && embed_dim > 0 && embed_dim.is_multiple_of(num_heads),
             "MultiHeadAttention: expected an embed_dim that num_heads divides, both at least 1, got embed_dim {embed_dim} and num_heads {num_heads}"
         );
+        shape::addressable::<T>("MultiHeadAttention", &[3, embed_dim, embed_dim]);
         let variance = 1.0 / embed_dim as f64;
         Self {
             embed_dim,
@@ -110,8 +111,8 @@ impl<T: Float> MultiHeadAttention<T> {
     /// default is `true`.
     ///
     /// ```
-    /// # use evenkeel::MultiHeadAttention; use rand::SeedableRng;
-    /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    /// # use evenkeel::MultiHeadAttention;
+    /// let mut rng = evenkeel::rng(1);
     /// let attention: MultiHeadAttention = MultiHeadAttention::new(4, 2, &mut rng).with_bias(false);
     /// assert_eq!(attention.parameters().len(), 2);
     /// ```

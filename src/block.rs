@@ -34,9 +34,8 @@ pub enum NormPlacement {
 /// ```
 /// use evenkeel::{Mask, NormPlacement, Tensor, TransformerBlock};
 /// use ndarray::Array;
-/// use rand::SeedableRng;
 ///
-/// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+/// let mut rng = evenkeel::rng(1);
 /// let mut block = TransformerBlock::new(4, 2, 16, NormPlacement::Pre, &mut rng);
 /// let x = Tensor::new(Array::from_shape_fn((1, 3, 4), |(_, i, j)| (i * j) as f64));
 /// assert_eq!(block.forward(&x, &Mask::None).shape(), [1, 3, 4]);

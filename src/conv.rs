@@ -30,9 +30,8 @@ use crate::{Float, Tensor, init, shape};
 /// ```
 /// use evenkeel::{Conv2d, Tensor};
 /// use ndarray::array;
-/// use rand::SeedableRng;
 ///
-/// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+/// let mut rng = evenkeel::rng(1);
 /// let mut edges = Conv2d::new(1, 1, [1, 2], &mut rng);
 /// edges.weight = Tensor::parameter(array![[[[-1.0, 1.0]]]]); // each pixel minus its left neighbour
 /// let image = Tensor::new(array![[[[0.0, 0.0, 5.0], [7.0, 7.0, 7.0]]]]);
@@ -64,7 +63,8 @@ impl<T: Float> Conv2d<T> {
     /// A layer with random weights from `rng` and a bias of zeros; `kernel` is `[height, width]`.
     ///
     /// # Panics
-    /// If there is no input channel, or the kernel is empty.
+    /// If there is no input channel, the kernel is empty, or the weights are more than memory has
+    /// addresses.
     #[must_use]
     #[track_caller]
     pub fn new(
@@ -74,6 +74,7 @@ impl<T: Float> Conv2d<T> {
         rng: &mut impl Rng,
     ) -> Self {
         let [height, width] = kernel;
+        shape::addressable::<T>("Conv2d", &[out_channels, in_channels, height, width]);
         let n = in_channels * height * width;
         assert!(
             n > 0,

@@ -8,11 +8,20 @@ use crate::{Float, Tensor};
 
 /// A parameter with numbers from N(0, `variance`).
 pub(crate) fn normal<T: Float>(shape: &[usize], variance: f64, rng: &mut impl Rng) -> Tensor<T> {
+    Tensor::parameter(normal_array(shape, variance, rng))
+}
+
+/// Numbers from N(0, `variance`), drawn in row-major order.
+pub(crate) fn normal_array<T: Float>(
+    shape: &[usize],
+    variance: f64,
+    rng: &mut (impl Rng + ?Sized),
+) -> ArrayD<T> {
     let sd = variance.sqrt();
-    Tensor::parameter(ArrayD::from_shape_simple_fn(IxDyn(shape), || {
+    ArrayD::from_shape_simple_fn(IxDyn(shape), || {
         let z: f64 = StandardNormal.sample(rng);
         T::of(sd * z)
-    }))
+    })
 }
 
 /// Zeros that are trained, or stay constant.

@@ -15,6 +15,9 @@ use crate::*;
 
 /// Never called. That it could be is what makes the compiler generate code for what it names.
 pub fn of_both_types() {
+    of::<f64>(&mut rng(0));
+    of::<f32>(&mut rng(0));
+    // Tests and pages have these from elsewhere.
     of::<f64>(&mut ChaCha8Rng::seed_from_u64(0));
     of::<f32>(&mut ChaCha8Rng::seed_from_u64(0));
     exercises::layer_norm_by_hand().check(|row| row);
@@ -25,7 +28,7 @@ pub fn of_both_types() {
 
 fn of<T: Float + approx::RelativeEq<Epsilon = T>>(rng: &mut impl Rng) {
     let mut x = Tensor::<T>::parameter(Array2::zeros((2, 2)));
-    let y = operations(&x);
+    let y = operations(&x) + constants(rng);
     let (y, mut adam, mut sgd) = (layers(&y, rng), Adam::new(0.1), Sgd::new(0.1));
     let mut gradients = cross_entropy(&y, &[0, 1]).backward();
     gradients += gradients.clone();
@@ -43,10 +46,22 @@ fn operations<T: Float>(x: &Tensor<T>) -> Tensor<T> {
     let scalars = Tensor::new(Array1::from(vec![T::zero()])) + T::one() - T::one();
     let y = -(x + x - x * x / x) * T::one() / T::one() + scalars;
     let y = x.matmul(&y.transpose()).exp().ln().sqrt().square().tanh().gelu().relu();
+    let y = y.abs().sigmoid().powi(3).powf(T::one()).max_axis(0).t();
     let y = y.reshape(&[1, 4]).sum_axis(0).mean_axis(0).broadcast_to(&[2, 2]);
     let y = Tensor::concat(&[&y.slice_axis(0, 0..1), &y], 0).swap_axes(0, 1);
     assert!(y.argmax().is_empty() && y.softmax(0).item() == y.log_softmax(0).item());
     y.sum() + y.mean() + mse(x, x)
+}
+
+fn constants<T: Float>(rng: &mut impl Rng) -> Tensor<T> {
+    let (one, zero) = (T::one(), T::zero());
+    let x = Tensor::randn([2, 2], rng) + Tensor::zeros([2, 2]) * Tensor::ones([2, 2]);
+    let y = Tensor::full([2], x[[0, 1]])
+        + Tensor::randn([2], rng)
+        + Tensor::ones([2])
+        + Tensor::zeros([2]);
+    let y = Tensor::from(vec![y[0], zero]) + Tensor::from([one, zero]) + y.trainable();
+    x + Tensor::from([[one, zero], [zero, y.to_vec()[0]]]) + Tensor::from(one)
 }
 
 fn layers<T: Float>(x: &Tensor<T>, rng: &mut impl Rng) -> Tensor<T> {

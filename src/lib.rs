@@ -23,7 +23,8 @@
 //! # The modules, in reading order
 //!
 //! 1. `tensor` and `autograd`: [`Tensor`], the graph, [`Tensor::backward`]. An evening's start.
-//!    [`Gradients`] in `gradients`: what `backward` returns, added up and clipped.
+//!    `constructors` and `random`: tensors from shapes, from numbers, and from [`rng()`]; `print`:
+//!    what they look like. `gradients`: [`Gradients`], what `backward` returns, added up and clipped.
 //! 2. `shape`: every shape rule and every shape message.
 //! 3. `ops`: one function per operation, with its derivative.
 //! 4. `norm`: [`LayerNorm`] and [`RMSNorm`], with their loops in `norm/kernel.rs`; [`BatchNorm`],
@@ -41,6 +42,10 @@
 //!
 //! Shapes that do not fit panic at the line of *your* code that put them together, and say what was
 //! expected. Data from outside gives a `Result`.
+//!
+//! Layers with random first values take a generator: [`rng()`], whose numbers are the same on every
+//! machine, or any other of `rand` 0.9, which is [`evenkeel::rand`](rand). A generator of another
+//! version of `rand` has other traits and does not fit.
 
 #![forbid(unsafe_code)]
 
@@ -52,6 +57,7 @@ mod adam_w;
 mod attention;
 mod autograd;
 mod block;
+mod constructors;
 mod conv;
 pub mod datasets;
 pub mod exercises;
@@ -70,6 +76,8 @@ mod moments;
 mod norm;
 mod ops;
 mod optimiser;
+mod print;
+mod random;
 mod recycle;
 mod save;
 mod save_error;
@@ -101,6 +109,9 @@ pub use moments::Moments;
 /// [`RMSNorm`] by the name that Rust's naming rules would give it.
 pub use norm::RMSNorm as RmsNorm;
 pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm};
+/// The crate whose generators the layers take, in the version they take: 0.9.
+pub use rand;
+pub use random::{SeededRng, rng};
 pub use recycle::release_buffers;
 pub use save::{load, save};
 pub use save_error::{LoadError, SaveError};

@@ -20,9 +20,8 @@ use crate::{Float, Tensor, init, shape};
 /// ```
 /// use evenkeel::{Linear, Tensor};
 /// use ndarray::array;
-/// use rand::SeedableRng;
 ///
-/// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+/// let mut rng = evenkeel::rng(1);
 /// let mut layer = Linear::new(2, 3, &mut rng);
 /// assert_eq!(layer.forward(&Tensor::new(array![[1.0, 2.0]])).shape(), [1, 3]);
 ///
@@ -51,11 +50,12 @@ impl<T: Float> Linear<T> {
     /// A layer with random weights from `rng` and a bias of zeros.
     ///
     /// # Panics
-    /// If `in_features` is 0.
+    /// If `in_features` is 0, or the weights are more than memory has addresses.
     #[must_use]
     #[track_caller]
     pub fn new(in_features: usize, out_features: usize, rng: &mut impl Rng) -> Self {
         assert!(in_features > 0, "Linear: expected at least one input feature, got 0");
+        shape::addressable::<T>("Linear", &[out_features, in_features]);
         Self {
             weight: init::normal(&[out_features, in_features], 2.0 / in_features as f64, rng),
             bias: init::zeros(out_features, true),
@@ -66,8 +66,8 @@ impl<T: Float> Linear<T> {
     /// `true`.
     ///
     /// ```
-    /// # use evenkeel::Linear; use rand::SeedableRng;
-    /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    /// # use evenkeel::Linear;
+    /// let mut rng = evenkeel::rng(1);
     /// let layer: Linear = Linear::new(2, 3, &mut rng).with_bias(false);
     /// assert_eq!(layer.parameters().len(), 1);
     /// ```

@@ -29,7 +29,6 @@ use crate::{Float, LoadError, SaveError, Tensor};
 ///
 /// ```
 /// use evenkeel::{Linear, Tensor, load, save};
-/// use rand::SeedableRng;
 ///
 /// struct Network { l1: Linear, l2: Linear }
 ///
@@ -45,7 +44,7 @@ use crate::{Float, LoadError, SaveError, Tensor};
 /// }
 ///
 /// let new = |seed| {
-///     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+///     let mut rng = evenkeel::rng(seed);
 ///     Network { l1: Linear::new(4, 8, &mut rng), l2: Linear::new(8, 3, &mut rng) }
 /// };
 /// let (mut trained, mut fresh) = (new(1), new(2));

@@ -4,7 +4,11 @@
 //! reader's code that broke the rule (`#[track_caller]` all the way up), saying what was expected
 //! and what was found.
 
+mod count;
+
 use std::ops::Range;
+
+pub(crate) use count::{addressable, position, size, too_large};
 
 use crate::conv::Window;
 
@@ -26,6 +30,7 @@ pub(crate) fn broadcast(op: &str, a: &[usize], b: &[usize]) -> Vec<usize> {
             (m, n) => panic!("{op}: shapes {a:?} and {b:?} do not broadcast: axis {axis} is {m} in one and {n} in the other"),
         });
     }
+    assert!(size(&shape).is_some(), "{op}: {}", too_large(&shape));
     shape
 }
 
@@ -72,8 +77,18 @@ pub(crate) fn matmul(a: &[usize], b: &[usize]) -> (Vec<usize>, [usize; 3]) {
 /// A shape with as many elements as the one it replaces.
 #[track_caller]
 pub(crate) fn reshape(from: &[usize], to: &[usize]) {
-    let (had, wanted) = (from.iter().product::<usize>(), to.iter().product::<usize>());
+    let had: usize = from.iter().product();
+    let Some(wanted) = size(to) else { panic!("reshape: {}", too_large(to)) };
     assert!(had == wanted, "reshape: {from:?} holds {had} values, {to:?} would hold {wanted}");
+}
+
+/// An axis that has positions.
+#[track_caller]
+pub(crate) fn some_along(op: &str, axis: usize, shape: &[usize]) {
+    assert!(
+        shape[axis] > 0,
+        "{op}: expected at least one number along axis {axis}, got shape {shape:?}"
+    );
 }
 
 /// A range of positions along `axis`.
@@ -271,11 +286,20 @@ pub(crate) fn convolution(images: &[usize], channels: usize, window: &Window) ->
         ),
     };
     let Window { kernel, stride, padding } = window;
-    let padded = [height + 2 * padding[0], width + 2 * padding[1]];
+    let both_sides =
+        |length: usize, padding: usize| length.saturating_add(padding.saturating_mul(2));
+    let padded = [both_sides(height, padding[0]), both_sides(width, padding[1])];
     assert!(
         padded[0] >= kernel[0] && padded[1] >= kernel[1],
         "Conv2d: expected an image at least as large as the kernel {kernel:?}, got {padded:?} with its padding"
     );
     let places = |axis: usize| (padded[axis] - kernel[axis]) / stride[axis] + 1;
+    // Each number that the kernel covers is written out, for each place.
+    let written = [batch, places(0), places(1), channels, kernel[0], kernel[1]];
+    assert!(
+        size(&written).is_some(),
+        "Conv2d, all that the kernel covers: {}",
+        too_large(&written)
+    );
     [batch, places(0), places(1)]
 }

@@ -1,6 +1,5 @@
 //! [`Tensor`]: an array, and where it came from. Page: `book/src/tensor.md`.
 
-use std::fmt;
 use std::sync::Arc;
 
 use approx::{AbsDiffEq, RelativeEq};
@@ -9,6 +8,7 @@ use thiserror::Error;
 
 use crate::Float;
 use crate::autograd::{Node, Value};
+use crate::shape;
 
 /// An array of any rank, and its place in the graph of operations that made it.
 ///
@@ -41,14 +41,23 @@ pub struct Tensor<T: Float = f64> {
 
 /// Why numbers from outside did not make a tensor.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("a tensor of shape {shape:?} holds {expected} values, got {got}")]
+#[error("{}, got {got}", self.what_the_shape_holds())]
 pub struct WrongLength {
     /// The shape asked for.
     pub shape: Vec<usize>,
-    /// How many values it holds.
-    pub expected: usize,
+    /// How many values it holds; `None` if a computer cannot count so many.
+    pub expected: Option<usize>,
     /// How many there were.
     pub got: usize,
+}
+
+impl WrongLength {
+    fn what_the_shape_holds(&self) -> String {
+        match self.expected {
+            Some(expected) => format!("a tensor of shape {:?} holds {expected} values", self.shape),
+            None => shape::too_large(&self.shape),
+        }
+    }
 }
 
 impl<T: Float> Tensor<T> {
@@ -102,15 +111,16 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// # Errors
-    /// [`WrongLength`] if the number of values does not fill the shape.
+    /// [`WrongLength`] if the number of values does not fill the shape, or if the product of its
+    /// lengths, those of 0 left out, is above `isize::MAX`.
+    ///
+    /// *PyTorch*: `torch.tensor(values).reshape(shape)`.
     pub fn from_vec(shape: &[usize], values: Vec<T>) -> Result<Self, WrongLength> {
-        let got = values.len();
-        match ArrayD::from_shape_vec(IxDyn(shape), values) {
-            Ok(array) => Ok(Self::new(array)),
-            Err(_) => {
-                Err(WrongLength { shape: shape.to_vec(), expected: shape.iter().product(), got })
-            }
+        let (expected, got) = (shape::size(shape), values.len());
+        if expected != Some(got) {
+            return Err(WrongLength { shape: shape.to_vec(), expected, got });
         }
+        Ok(Self::new(ArrayD::from_shape_vec(IxDyn(shape), values).expect("as many values")))
     }
 
     pub(crate) fn from_value(value: Value<T>) -> Self {
@@ -171,27 +181,56 @@ impl<T: Float> Tensor<T> {
         Self::from_value(self.value.clone())
     }
 
+    /// This constant as a parameter: a trainable leaf with the same numbers. A parameter stays what it
+    /// is.
+    ///
+    /// ```
+    /// use evenkeel::Tensor;
+    ///
+    /// let mut rng = evenkeel::rng(0);
+    /// let w = (Tensor::randn([4, 8], &mut rng) * 0.5).trainable(); // from N(0, 0.25)
+    /// let b = Tensor::zeros([8]).trainable();
+    /// let y = Tensor::ones([2, 4]).matmul(&w) + &b;
+    /// assert_eq!(y.sum().backward().get(&b).unwrap(), &Tensor::full([8], 2.0));
+    /// ```
+    ///
+    /// # Panics
+    /// On the result of an operation on parameters: as a leaf it would be cut off from them, and they
+    /// would get no gradient. Where that is what you want, say `y.detach().trainable()`.
+    ///
+    /// *PyTorch*: `x.requires_grad_()`, there in place.
+    #[must_use]
+    #[track_caller]
+    pub fn trainable(self) -> Self {
+        match &self.node {
+            None => Self { node: Some(Node::leaf()), ..self },
+            Some(node) if node.is_leaf() => self,
+            Some(_) => panic!(
+                "trainable: expected a constant, got the result of an operation on parameters (shape {:?}), which would get no gradient through it: detach() it first, or make a parameter of what it was computed from",
+                self.shape()
+            ),
+        }
+    }
+
+    /// A copy of the numbers in row-major order.
+    ///
+    /// ```
+    /// use evenkeel::Tensor;
+    /// use ndarray::array;
+    /// let x = Tensor::new(array![[1.0, 2.0], [3.0, 4.0]]);
+    /// assert_eq!(x.t().to_vec(), [1.0, 3.0, 2.0, 4.0]);
+    /// assert_eq!(Tensor::from_vec(x.shape(), x.to_vec()).unwrap(), x);
+    /// ```
+    ///
+    /// *PyTorch*: `x.flatten().tolist()`.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<T> {
+        self.as_slice().to_vec()
+    }
+
     /// The numbers in row-major order.
     pub(crate) fn as_slice(&self) -> &[T] {
         self.value.as_slice()
-    }
-}
-
-/// The shape and the numbers; precision works (`{:.3}`).
-impl<T: Float> fmt::Display for Tensor<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.value(), f)
-    }
-}
-
-impl<T: Float> fmt::Debug for Tensor<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match &self.node {
-            None => "constant",
-            Some(node) if node.is_leaf() => "parameter",
-            Some(_) => "result",
-        };
-        write!(f, "Tensor({kind}, shape {:?}, {:?})", self.shape(), self.as_slice())
     }
 }
 

@@ -3,10 +3,14 @@
 #[path = "ops/arithmetic.rs"]
 mod arithmetic;
 mod common;
-#[path = "ops/sums.rs"]
-mod sums;
+#[path = "ops/elementwise.rs"]
+mod elementwise;
+#[path = "ops/largest.rs"]
+mod largest;
 #[path = "ops/rows.rs"]
 mod rows;
+#[path = "ops/sums.rs"]
+mod sums;
 
 use approx::assert_relative_eq;
 use common::{assert_close, normal, panic_of};

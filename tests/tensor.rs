@@ -3,6 +3,14 @@
 #[path = "tensor/broadcasting.rs"]
 mod broadcasting;
 mod common;
+#[path = "tensor/constructors.rs"]
+mod constructors;
+#[path = "tensor/printing.rs"]
+mod printing;
+#[path = "tensor/random.rs"]
+mod random;
+#[path = "tensor/sizes.rs"]
+mod sizes;
 
 use approx::{assert_relative_eq, assert_relative_ne};
 use common::{assert_close, normal, panic_of};

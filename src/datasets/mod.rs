@@ -56,9 +56,8 @@ impl Dataset {
     ///
     /// ```
     /// use evenkeel::datasets;
-    /// use rand::SeedableRng;
     ///
-    /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
+    /// let mut rng = evenkeel::rng(0);
     /// let (train, test) = datasets::iris().split(30, &mut rng);
     /// assert_eq!((train.len(), test.len()), (120, 30));
     /// ```

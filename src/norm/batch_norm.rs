@@ -102,8 +102,13 @@ impl<T: Float> BatchNorm<T> {
     /// let layer: BatchNorm<f32> = BatchNorm::new(8);
     /// assert_eq!(layer.running_var.shape(), [8]);
     /// ```
+    ///
+    /// # Panics
+    /// If there are more channels than memory has addresses.
     #[must_use]
+    #[track_caller]
     pub fn new(num_features: usize) -> Self {
+        shape::addressable::<T>("BatchNorm", &[num_features]);
         let [running_mean, running_var, num_batches_tracked] = running::fresh(num_features);
         Self {
             num_features,

@@ -63,7 +63,8 @@ impl<T: Float> GroupNorm<T> {
     /// A layer for inputs with `num_channels` channels on axis 1, in `num_groups` groups.
     ///
     /// # Panics
-    /// If there is no channel, or `num_groups` does not divide `num_channels`.
+    /// If there is no channel, more of them than memory has addresses, or `num_groups` does not divide
+    /// `num_channels`.
     #[must_use]
     #[track_caller]
     pub fn new(num_groups: usize, num_channels: usize) -> Self {
@@ -71,6 +72,7 @@ impl<T: Float> GroupNorm<T> {
             num_channels > 0 && num_groups > 0 && num_channels.is_multiple_of(num_groups),
             "GroupNorm: expected num_channels to be divisible by num_groups, both at least 1, got {num_channels} channels and {num_groups} groups"
         );
+        shape::addressable::<T>("GroupNorm", &[num_channels]);
         Self {
             channels_per_group: num_channels / num_groups,
             num_channels,

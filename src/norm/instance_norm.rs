@@ -72,8 +72,13 @@ pub struct InstanceNorm<T: Float = f64> {
 
 impl<T: Float> InstanceNorm<T> {
     /// A layer for inputs with `num_features` channels on axis 1.
+    ///
+    /// # Panics
+    /// If there are more channels than memory has addresses.
     #[must_use]
+    #[track_caller]
     pub fn new(num_features: usize) -> Self {
+        shape::addressable::<T>("InstanceNorm", &[num_features]);
         let [running_mean, running_var, num_batches_tracked] = running::fresh(num_features);
         Self {
             num_features,

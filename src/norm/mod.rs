@@ -43,6 +43,7 @@ use crate::recycle::Buffer;
 fn normalized_shape(layer: &str, shape: impl IntoDimension) -> Vec<usize> {
     let shape = shape.into_dimension();
     assert!(shape.ndim() > 0, "{layer}: expected a normalized_shape of at least one axis, got []");
+    crate::shape::addressable::<f64>(layer, shape.slice());
     shape.slice().to_vec()
 }
 

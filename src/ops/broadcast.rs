@@ -23,13 +23,15 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// # Panics
-    /// If the shape does not stretch to the other.
+    /// If the shape does not stretch to the other, or the other has more values than memory has
+    /// addresses.
     ///
     /// *PyTorch*: `x.expand(shape)`.
     #[must_use]
     #[track_caller]
     pub fn broadcast_to(&self, shape: &[usize]) -> Self {
         shape::broadcast_to(self.shape(), shape);
+        shape::addressable::<T>("broadcast_to", shape);
         if self.shape() == shape {
             return self.clone();
         }

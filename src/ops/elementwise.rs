@@ -1,5 +1,6 @@
 //! Functions of one number, applied to each. Page: `book/src/tensor.md`.
 
+use std::cmp::Ordering;
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
 use crate::autograd::record;
@@ -47,21 +48,60 @@ impl<T: Float> Tensor<T> {
         record(y, [self], move |dy, _| [Some(dy.zip(&yv, move |d, y| d / (two * y)))])
     }
 
-    /// `x²`. Derivative: `2x`.
+    /// `|x|`. Derivative: the sign of `x`, 0 at 0. NaN stays NaN, and so does its gradient.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
-    /// assert_eq!(Tensor::new(array![-3.0, 2.0]).square(), Tensor::new(array![9.0, 4.0]));
+    /// let x = Tensor::parameter(array![-3.0, 0.0, 2.0]);
+    /// let y = x.abs();
+    /// assert_eq!(y, Tensor::new(array![3.0, 0.0, 2.0]));
+    /// assert_eq!(y.sum().backward().get(&x).unwrap(), &Tensor::new(array![-1.0, 0.0, 1.0]));
     /// ```
+    ///
+    /// *PyTorch*: `x.abs()`, with the same choice at 0.
     #[must_use]
-    pub fn square(&self) -> Self {
-        let y = self.value.map(|x| x * x);
+    pub fn abs(&self) -> Self {
+        let y = self.value.map(T::abs);
         let xv = self.value.clone();
-        let two = T::of(2.0);
-        record(y, [self], move |dy, _| [Some(dy.zip(&xv, move |d, x| d * (two * x)))])
+        record(y, [self], move |dy, _| {
+            let along = |d: T, x: T| match x.partial_cmp(&T::zero()) {
+                Some(Ordering::Greater) => d,
+                Some(Ordering::Less) => -d,
+                Some(Ordering::Equal) => T::zero(),
+                None => x,
+            };
+            [Some(dy.zip(&xv, along))]
+        })
     }
 
-    /// The hyperbolic tangent, an S from -1 to 1. Derivative: `1 - tanh²x`.
+    /// The logistic function `σ(x) = 1 / (1 + e⁻ˣ)`, an S from 0 to 1: `ln(p / (1 - p))` back into
+    /// the probability `p`. Derivative: `σ(x)·σ(-x)`.
+    ///
+    /// No `x` overflows on the way, and the derivative keeps its digits where `σ(x)` is near 1.
+    ///
+    /// ```
+    /// # use approx::assert_relative_eq; use evenkeel::Tensor; use ndarray::array;
+    /// let y = Tensor::new(array![-1000.0, 0.0, 3f64.ln(), 1000.0]).sigmoid();
+    /// assert_relative_eq!(y, Tensor::new(array![0.0, 0.5, 0.75, 1.0]), epsilon = 1e-15);
+    /// ```
+    ///
+    /// *PyTorch*: `torch.sigmoid(x)`, whose derivative `y·(1 - y)` is 0 from `x = 17.4` on in
+    /// `f32`.
+    #[must_use]
+    pub fn sigmoid(&self) -> Self {
+        let y = self.value.map(|x| {
+            let e = (-x.abs()).exp(); // at most 1, whatever the sign
+            (if x < T::zero() { e } else { T::one() }) / (T::one() + e)
+        });
+        let xv = self.value.clone();
+        let (one, half) = (T::one(), T::of(0.5));
+        record(y, [self], move |dy, _| {
+            [Some(dy.zip(&xv, move |d, x| along_the_s(d, half * x, one)))]
+        })
+    }
+
+    /// The hyperbolic tangent, an S from -1 to 1. Derivative: `1 - tanh²x`, with all its digits where
+    /// `tanh x` is near ±1.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -69,12 +109,13 @@ impl<T: Float> Tensor<T> {
     /// assert_eq!(y, Tensor::new(array![-1.0, 0.0, 1f64.tanh()]));
     /// ```
     ///
-    /// *PyTorch*: `torch.tanh(x)`.
+    /// *PyTorch*: `torch.tanh(x)`, whose derivative `1 - y·y` is 0 from `x = 9.1` on in `f32`.
     #[must_use]
     pub fn tanh(&self) -> Self {
         let y = self.value.map(T::tanh);
-        let yv = y.clone();
-        record(y, [self], move |dy, _| [Some(dy.zip(&yv, move |d, y| d * (T::one() - y * y)))])
+        let xv = self.value.clone();
+        let two = T::of(2.0);
+        record(y, [self], move |dy, _| [Some(dy.zip(&xv, move |d, x| along_the_s(d, x, two)))])
     }
 
     /// GELU, `x·Φ(x)`: a smooth ReLU, where `Φ(x) = ½·erfc(-x/√2)` is the chance that a draw from
@@ -98,7 +139,8 @@ impl<T: Float> Tensor<T> {
         let xv = self.value.clone();
         record(y, [self], move |dy, _| {
             let pdf = |x: f64| (-0.5 * x * x).exp() / TAU.sqrt();
-            let slope = |x: f64| cdf(x) + x * pdf(x);
+            // At +∞ the second part, ∞·0, is 0 in the limit.
+            let slope = |x: f64| if x == f64::INFINITY { 1.0 } else { cdf(x) + x * pdf(x) };
             [Some(dy.zip(&xv, move |d, x| T::of(d.wide() * slope(x.wide()))))]
         })
     }
@@ -124,4 +166,14 @@ impl<T: Float> Tensor<T> {
             [Some(dy.zip(&xv, move |d, x| if x <= T::zero() { T::zero() } else { d }))]
         })
     }
+}
+
+/// `d·r²` with `r = height · e/(1 + e²)` and `e = exp(-|x|)`: a gradient through an S.
+///
+/// Not from 1 minus the output, which has lost the digits of `e` where the S is flat. And `d` meets
+/// `r` twice, not `r²`, which may leave the type where the product does not.
+fn along_the_s<T: Float>(d: T, x: T, height: T) -> T {
+    let e = (-x.abs()).exp();
+    let r = height * e / (T::one() + e * e);
+    (d * r) * r
 }

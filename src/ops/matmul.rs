@@ -27,8 +27,8 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// # Panics
-    /// If either has fewer than two axes, the inner lengths differ, or the leading axes do not
-    /// broadcast.
+    /// If either has fewer than two axes, the inner lengths differ, the leading axes do not
+    /// broadcast, or the product has more values than memory has addresses.
     ///
     /// *PyTorch*: `a @ b`, which takes vectors too.
     #[must_use]
@@ -38,6 +38,7 @@ impl<T: Float> Tensor<T> {
         let matrices = leading.iter().product::<usize>();
         let followed_by = |axes: [usize; 2]| [leading.as_slice(), &axes].concat();
         let shape = followed_by([m, n]);
+        shape::addressable::<T>("matmul", &shape);
         if let [_, _] = other.shape() {
             // One matrix meets the whole batch: the rows of the batch make one tall matrix.
             return product(self, other, &shape, [1, matrices * m, k, n]);

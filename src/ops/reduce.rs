@@ -1,4 +1,4 @@
-//! Sums and means, and where the largest number is. Page: `book/src/tensor.md`.
+//! Sums and means. Page: `book/src/tensor.md`.
 
 use std::iter::StepBy;
 use std::ops::Range;
@@ -116,39 +116,6 @@ impl<T: Float> Tensor<T> {
             }
             [Some(dx)]
         })
-    }
-
-    /// For each row along the last axis, the index of its largest number: the predicted class, if
-    /// the rows are logits. The first one where several are largest.
-    ///
-    /// ```
-    /// # use evenkeel::Tensor; use ndarray::array;
-    /// assert_eq!(Tensor::new(array![[0.1, 0.7, 0.2], [3.0, 1.0, 3.0]]).argmax(), [1, 0]);
-    /// ```
-    ///
-    /// # Panics
-    /// On a scalar, on rows of length 0, and on NaN, which is neither largest nor smallest.
-    #[must_use]
-    #[track_caller]
-    pub fn argmax(&self) -> Vec<usize> {
-        let length = self.shape()[shape::axis("argmax", -1, self.shape())];
-        assert!(
-            length > 0,
-            "argmax: expected rows of at least one number, got shape {:?}",
-            self.shape()
-        );
-        let mut indices = Vec::with_capacity(self.value.len() / length);
-        for (row, numbers) in self.as_slice().chunks_exact(length).enumerate() {
-            let mut largest = 0;
-            for (index, number) in numbers.iter().enumerate() {
-                assert!(!number.is_nan(), "argmax: row {row} holds NaN at position {index}");
-                if *number > numbers[largest] {
-                    largest = index;
-                }
-            }
-            indices.push(largest);
-        }
-        indices
     }
 }
 

@@ -14,7 +14,8 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// # Panics
-    /// If the new shape holds another number of values.
+    /// If the new shape holds another number of values, or the product of its lengths, those of 0
+    /// left out, is above `isize::MAX`.
     #[must_use]
     #[track_caller]
     pub fn reshape(&self, shape: &[usize]) -> Self {
@@ -44,6 +45,25 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     pub fn transpose(&self) -> Self {
         let rows = shape::axis("transpose", -2, self.shape());
+        swapped(self, rows, rows + 1)
+    }
+
+    /// The same as [`transpose`](Self::transpose), as short as in `ndarray`.
+    ///
+    /// ```
+    /// # use evenkeel::Tensor; use ndarray::array;
+    /// let (x, w) = (Tensor::new(array![[1.0, 2.0]]), Tensor::new(array![[3.0, 4.0]]));
+    /// assert_eq!(x.matmul(&w.t()).item(), 11.0);
+    /// ```
+    ///
+    /// # Panics
+    /// With fewer than two axes.
+    ///
+    /// *PyTorch*: `x.mT`; `x.t()` and `x.T` for a matrix.
+    #[must_use]
+    #[track_caller]
+    pub fn t(&self) -> Self {
+        let rows = shape::axis("t", -2, self.shape());
         swapped(self, rows, rows + 1)
     }
 

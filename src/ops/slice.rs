@@ -47,7 +47,8 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// # Panics
-    /// Without any tensor, if there is no such axis, or if the shapes differ in another axis.
+    /// Without any tensor, if there is no such axis, if the shapes differ in another axis, or if the
+    /// result has more values than memory has addresses.
     ///
     /// *PyTorch*: `torch.cat(tensors, axis)`.
     #[must_use]
@@ -57,9 +58,12 @@ impl<T: Float> Tensor<T> {
             panic!("concat: expected at least one tensor, got none")
         };
         let axis = shape::axis("concat", axis, first.shape());
+        let mut shape = first.shape().to_vec();
         for other in others {
             shape::concat(axis, first.shape(), other.shape());
+            shape[axis] = shape[axis].saturating_add(other.shape()[axis]);
         }
+        shape::addressable::<T>("concat", &shape);
         join(tensors, Axis(axis))
     }
 }

@@ -1,0 +1,116 @@
+//! Powers of each number. Page: `book/src/tensor.md`.
+
+use crate::autograd::record;
+use crate::{Float, Tensor};
+
+impl<T: Float> Tensor<T> {
+    /// `x²`. Derivative: `2x`.
+    ///
+    /// ```
+    /// # use evenkeel::Tensor; use ndarray::array;
+    /// assert_eq!(Tensor::new(array![-3.0, 2.0]).square(), Tensor::new(array![9.0, 4.0]));
+    /// ```
+    ///
+    /// *PyTorch*: `x.square()`.
+    #[must_use]
+    pub fn square(&self) -> Self {
+        let y = self.value.map(|x| x * x);
+        let xv = self.value.clone();
+        let two = T::of(2.0);
+        // Not d·(2x): 2x may overflow where the product does not.
+        record(y, [self], move |dy, _| [Some(dy.zip(&xv, move |d, x| two * (d * x)))])
+    }
+
+    /// `xⁿ` for a whole number `n`. Derivative: `n·xⁿ⁻¹`; 0 everywhere if `n` is 0, for `x⁰` is 1
+    /// everywhere, at 0 and at NaN too.
+    ///
+    /// ```
+    /// # use evenkeel::Tensor; use ndarray::array;
+    /// let x = Tensor::parameter(array![-2.0, 0.0, 3.0]);
+    /// let y = x.powi(3);
+    /// assert_eq!(y, Tensor::new(array![-8.0, 0.0, 27.0]));
+    /// assert_eq!(y.sum().backward().get(&x).unwrap(), &Tensor::new(array![12.0, 0.0, 27.0]));
+    /// assert_eq!(Tensor::new(array![0.0]).powi(-1).item(), f64::INFINITY);
+    /// ```
+    ///
+    /// *PyTorch*: `x ** n`.
+    #[must_use]
+    pub fn powi(&self, n: i32) -> Self {
+        if n == 2 { self.square() } else { power(self, f64::from(n)) }
+    }
+
+    /// `xᵃ` for any number `a`, as [`f64::powf`] has it: NaN for a negative `x` unless `a` is a whole
+    /// number. Derivative: `a·xᵃ⁻¹`, infinite at 0 if `a` is below 1, but 0 everywhere if `a` is 0.
+    ///
+    /// ```
+    /// # use evenkeel::Tensor; use ndarray::array;
+    /// let x = Tensor::parameter(array![4.0, 0.25]);
+    /// let y = x.powf(-0.5);
+    /// assert_eq!(y, Tensor::new(array![0.5, 2.0]));
+    /// assert_eq!(y.sum().backward().get(&x).unwrap(), &Tensor::new(array![-0.0625, -4.0]));
+    /// assert!(Tensor::new(array![-4f64]).powf(0.5).item().is_nan());
+    /// ```
+    ///
+    /// *PyTorch*: `x ** a`.
+    #[must_use]
+    pub fn powf(&self, a: T) -> Self {
+        power(self, a.wide())
+    }
+}
+
+/// Computed in `f64`, and by `powf` for whole exponents too: the error of `powi`, which multiplies
+/// again and again, grows with the exponent.
+fn power<T: Float>(x: &Tensor<T>, n: f64) -> Tensor<T> {
+    let y = x.value.map(move |x| T::of(x.wide().powf(n)));
+    let xv = x.value.clone();
+    record(y, [x], move |dy, _| {
+        [Some(dy.zip(&xv, move |d, x| T::of(through_power(d.wide(), x.wide(), n))))]
+    })
+}
+
+/// `d·n·xⁿ⁻¹`, right wherever the product is a number of the type, even if `xⁿ⁻¹` or `n·xⁿ⁻¹` is
+/// none.
+fn through_power(d: f64, x: f64, n: f64) -> f64 {
+    if n == 0.0 {
+        return 0.0; // and not 0·∞ at x = 0
+    }
+    if x < 0.0 && x.is_finite() && n.trunc() != n {
+        return f64::NAN;
+    }
+    // An even power falls where x is negative. Its sign is set by hand: n - 1 may be rounded to n.
+    let signed = if x.is_sign_negative() && n % 2.0 == 0.0 { -n } else { n };
+    let slope = signed * one_less(x.abs(), n, 1.0);
+    if slope.is_normal() || x == 0.0 || !x.is_finite() {
+        return d * slope;
+    }
+    let root = one_less(x.abs(), n, 0.5);
+    product([d, signed, root, root])
+}
+
+/// The part 1 or ½ of a power `xⁿ⁻¹`: itself or its root.
+fn one_less(x: f64, n: f64, part: f64) -> f64 {
+    if n < 0.5 && x > 0.0 && x.is_finite() {
+        // n - 1 would be rounded, which a large or a small x shows. xⁿ lies between 1 and the answer.
+        x.powf(n * part) / x.powf(part)
+    } else {
+        x.powf((n - 1.0) * part)
+    }
+}
+
+/// The product of all, in an order in which no product on the way leaves the range of the type
+/// unless the last one does: the smallest factor next where there is room below, else the largest.
+fn product<const N: usize>(mut factors: [f64; N]) -> f64 {
+    factors.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
+    let (mut low, mut high) = (0, N);
+    let mut product = 1.0_f64;
+    while low < high {
+        product *= if product.abs() < 1.0 {
+            high -= 1;
+            factors[high]
+        } else {
+            low += 1;
+            factors[low - 1]
+        };
+    }
+    product
+}
