@@ -87,10 +87,10 @@ const TAILS: [[f64; 4]; 7] = [
 fn derivatives_keep_their_digits_in_the_tails() {
     fn check<T: Float>() {
         let [x, y, slope, tanh_slope] = [0, 1, 2, 3].map(|at| TAILS.map(|row| row[at]));
-        let [got, got_slope] = of::<T>(evenkeel::Tensor::sigmoid, &x, 1.0);
+        let [got, got_slope] = of::<T>(Tensor::sigmoid, &x, 1.0);
         assert_digits::<T>("sigmoid", &got, &y, 2.0);
         assert_digits::<T>("the derivative of sigmoid", &got_slope, &slope, 5.0);
-        let [_, got] = of::<T>(evenkeel::Tensor::tanh, &x, 1.0);
+        let [_, got] = of::<T>(Tensor::tanh, &x, 1.0);
         assert_digits::<T>("the derivative of tanh", &got, &tanh_slope, 5.0);
     }
     check::<f32>();
@@ -101,10 +101,10 @@ fn derivatives_keep_their_digits_in_the_tails() {
 fn sigmoid_keeps_its_range() {
     fn check<T: Float>() {
         let x = [-INF, -1000.0, -0.0, 0.0, T::min_positive_value().wide(), 1000.0, INF, NAN];
-        let [y, slope] = of::<T>(evenkeel::Tensor::sigmoid, &x, 1.0);
+        let [y, slope] = of::<T>(Tensor::sigmoid, &x, 1.0);
         assert_same("sigmoid", &y, &[0.0, 0.0, 0.5, 0.5, 0.5, 1.0, 1.0, NAN]);
         assert_same("its derivative", &slope, &[0.0, 0.0, 0.25, 0.25, 0.25, 0.0, 0.0, NAN]);
-        let [y, slope] = of::<T>(evenkeel::Tensor::tanh, &x, 1.0);
+        let [y, slope] = of::<T>(Tensor::tanh, &x, 1.0);
         let tiny = T::min_positive_value().wide();
         assert_same("tanh", &y, &[-1.0, -1.0, -0.0, 0.0, tiny, 1.0, 1.0, NAN]);
         assert_same("its derivative", &slope, &[0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, NAN]);
@@ -116,18 +116,18 @@ fn sigmoid_keeps_its_range() {
 #[test]
 fn a_gradient_that_fits_the_type_is_not_lost_on_the_way() {
     // The derivative alone would be no number of the type, or one without its digits.
-    let [_, dx] = of::<f64>(evenkeel::Tensor::square, &[1.6e308, -1.6e308], 0.25);
+    let [_, dx] = of::<f64>(Tensor::square, &[1.6e308, -1.6e308], 0.25);
     assert_same("square", &dx, &[0.8e308, -0.8e308]);
-    let [_, dx] = of::<f32>(evenkeel::Tensor::square, &[3e38, -3e38], 0.25);
+    let [_, dx] = of::<f32>(Tensor::square, &[3e38, -3e38], 0.25);
     assert_same("square, f32", &dx, &[3e38, -3e38].map(|x: f64| 0.5 * f64::from(x as f32)));
     // sigmoid'(-720) = e⁻⁷²⁰ and tanh'(360) = 4e⁻⁷²⁰, which are below the smallest normal number.
     let want = 2.032_230_802_424_293_2e-13; // 1e300 · e⁻⁷²⁰
-    let [_, dx] = of::<f64>(evenkeel::Tensor::sigmoid, &[-720.0, 720.0], 1e300);
+    let [_, dx] = of::<f64>(Tensor::sigmoid, &[-720.0, 720.0], 1e300);
     assert_digits::<f64>("sigmoid", &dx, &[want, want], 5.0);
-    let [_, dx] = of::<f64>(evenkeel::Tensor::tanh, &[-360.0, 360.0], 1e300);
+    let [_, dx] = of::<f64>(Tensor::tanh, &[-360.0, 360.0], 1e300);
     assert_digits::<f64>("tanh", &dx, &[4.0 * want, 4.0 * want], 5.0);
     // The derivative of sqrt is largest where x is smallest.
-    let [_, dx] = of::<f64>(evenkeel::Tensor::sqrt, &[5e-324, f64::MAX], 1.0);
+    let [_, dx] = of::<f64>(Tensor::sqrt, &[5e-324, f64::MAX], 1.0);
     assert_digits::<f64>(
         "sqrt",
         &dx,
@@ -135,7 +135,7 @@ fn a_gradient_that_fits_the_type_is_not_lost_on_the_way() {
         2.0,
     );
     // x·Φ(x) goes on as x.
-    let [y, dx] = of::<f64>(evenkeel::Tensor::gelu, &[f64::MAX, INF], 1.0);
+    let [y, dx] = of::<f64>(Tensor::gelu, &[f64::MAX, INF], 1.0);
     assert_same("gelu", &y, &[f64::MAX, INF]);
     assert_same("the derivative of gelu", &dx, &[1.0, 1.0]);
 }
@@ -145,7 +145,7 @@ fn abs_turns_negative_numbers_round() {
     fn check<T: Float>() {
         let least = (T::min_positive_value() * T::epsilon()).wide(); // a subnormal number
         let x = [-INF, -2.0, -least, -0.0, 0.0, least, 3.0, INF, NAN];
-        let [y, dx] = of::<T>(evenkeel::Tensor::abs, &x, 0.5);
+        let [y, dx] = of::<T>(Tensor::abs, &x, 0.5);
         assert_same("abs", &y, &[INF, 2.0, least, 0.0, 0.0, least, 3.0, INF, NAN]);
         assert_same("its gradient", &dx, &[-0.5, -0.5, -0.5, 0.0, 0.0, 0.5, 0.5, 0.5, NAN]);
     }
@@ -258,11 +258,11 @@ proptest! {
 
     #[test]
     fn sigmoid_is_half_of_tanh_and_odd_about_one_half(x in -800.0..800f64) {
-        let [[y], [slope]] = of::<f64>(evenkeel::Tensor::sigmoid, &[x], 1.0).map(|v| [v[0]]);
-        let [[mirrored], [mirrored_slope]] = of::<f64>(evenkeel::Tensor::sigmoid, &[-x], 1.0).map(|v| [v[0]]);
+        let [[y], [slope]] = of::<f64>(Tensor::sigmoid, &[x], 1.0).map(|v| [v[0]]);
+        let [[mirrored], [mirrored_slope]] = of::<f64>(Tensor::sigmoid, &[-x], 1.0).map(|v| [v[0]]);
         prop_assert!((y + mirrored - 1.0).abs() <= f64::EPSILON);
         prop_assert_eq!(slope, mirrored_slope);
-        let [[tanh], [tanh_slope]] = of::<f64>(evenkeel::Tensor::tanh, &[0.5 * x], 1.0).map(|v| [v[0]]);
+        let [[tanh], [tanh_slope]] = of::<f64>(Tensor::tanh, &[0.5 * x], 1.0).map(|v| [v[0]]);
         prop_assert!((tanh - (2.0 * y - 1.0)).abs() <= 2.0 * f64::EPSILON);
         prop_assert!((tanh_slope - 4.0 * slope).abs() <= 8.0 * f64::EPSILON * tanh_slope + 1e-320);
         prop_assert!((slope - y * mirrored).abs() <= 8.0 * f64::EPSILON * slope + 1e-320);
