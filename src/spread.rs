@@ -16,6 +16,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
+    // ANCHOR: spread
     /// Of at least one number; without `centred`, distances are from 0. `eps` is what will be added
     /// to the variance.
     pub(crate) fn of(numbers: impl Iterator<Item = f64> + Clone, eps: f64, centred: bool) -> Self {
@@ -33,6 +34,7 @@ impl Spread {
         let squares = scaled.map(|x| ((x - spread.origin) - spread.shift).powi(2));
         Self { mean_square: squares.sum::<f64>() / n, ..spread }
     }
+    // ANCHOR_END: spread
 
     /// What a layer remembered: numbers that are about to be measured from this mean.
     pub(crate) fn known(mean: f64, var: f64, numbers: impl Iterator<Item = f64>, eps: f64) -> Self {

@@ -171,7 +171,6 @@ pub(super) fn sums<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>
     (sum, squares)
 }
 
-// ANCHOR: careful
 /// The statistics of one row in several passes, all in `f64`: for rows where one pass in the element
 /// type would not do. Where nothing in the element type would do, `rstd` is NaN: see `far.rs`.
 #[cold]
@@ -181,7 +180,6 @@ fn careful<T: Float, const CENTRED: bool>(row: &[T], eps: f64) -> RowStatistics<
     let spread = Spread::of(row.iter().map(|x| x.wide()), eps, CENTRED);
     RowStatistics::from_spread(&spread, eps, row.iter().copied())
 }
-// ANCHOR_END: careful
 
 /// Σ g and Σ g·x̂ over one row, with g = γ·dy.
 #[inline(always)]

@@ -101,3 +101,12 @@ fn empty_inputs_give_empty_results_and_are_not_remembered() {
         }
     }
 }
+
+/// The default is a tenth of the new batch, as in PyTorch.
+#[test]
+fn the_default_momentum_is_a_tenth() {
+    let mut layer = InstanceNorm::new(1).with_tracking(true);
+    let _ = layer.forward_train(&Tensor::new(array![[[1.0, 3.0]]])); // mean 2, unbiased variance 2
+    assert_relative_eq!(layer.running_mean, Tensor::new(array![0.2]), epsilon = 1e-15);
+    assert_relative_eq!(layer.running_var, Tensor::new(array![1.1]), epsilon = 1e-15);
+}
