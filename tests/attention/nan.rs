@@ -58,7 +58,7 @@ fn a_key_hidden_from_all_is_as_if_it_held_zeros() {
                 }
             }
             for gradient in &want[2..] {
-                assert!(all(&gradient.index_axis(Axis(2), 2), |d| d == 0.0));
+                assert!(all(gradient.index_axis(Axis(2), 2), |d| d == 0.0));
             }
         }
     }
@@ -88,7 +88,7 @@ fn what_comes_later_does_not_reach_an_earlier_query_nor_its_gradient() {
                 let [y, dq, ..] = run(bad_q, bad_k, bad_v, &dy);
                 assert_eq!(earlier(&y), earlier(&want[0]));
                 assert_eq!(earlier(&dq), earlier(&want[1]));
-                assert!(!all(&y.slice(s![.., 2, ..]), f64::is_finite));
+                assert!(!all(y.slice(s![.., 2, ..]), f64::is_finite));
                 // It depends on the earlier ones only: no gradient feels anything.
                 let [y, gradients @ ..] = run(bad_q, bad_k, bad_v, &dy_of_earlier);
                 assert_eq!(earlier(&y), earlier(&want_of_earlier[0]));
@@ -145,7 +145,7 @@ fn an_excluded_pair_has_no_weight_and_no_gradient_in_any_row() {
             let a = 1.0 / (1.0 + (-1f64).exp());
             let ds = a * (1.0 - a) * -2.0;
             let near = |got: f64, want: f64| (got - want).abs() < 1e-6;
-            assert!(near(dq[[0, 0]], ds * 0.0 - ds * -1.0), "{dq}");
+            assert!(near(dq[[0, 0]], ds * 0.0 - -ds), "{dq}");
             assert!(near(dk[[0, 0]], ds) && near(dk[[1, 0]], -ds), "{dk}");
             assert_eq!((dq[[1, 0]], dq[[2, 0]], dk[[2, 0]]), (0.0, 0.0, 0.0));
         }
@@ -167,20 +167,20 @@ fn what_a_query_may_look_at_reaches_it() {
         bad_v[[0, 2, 6]] = bad;
         let bad_v = Tensor::new(bad_v);
         let y = scaled_dot_product_attention(&q, &k, &bad_v, &Mask::None, None);
-        assert!(all(&y.value().slice(s![0, .., 6]), |y| !y.is_finite()));
-        assert!(all(&y.value().slice(s![0, .., ..6]), f64::is_finite));
-        assert!(all(&y.value().slice(s![1, .., ..]), f64::is_finite));
+        assert!(all(y.value().slice(s![0, .., 6]), |y| !y.is_finite()));
+        assert!(all(y.value().slice(s![0, .., ..6]), f64::is_finite));
+        assert!(all(y.value().slice(s![1, .., ..]), f64::is_finite));
         // Behind one, of the queries that may look at it.
         let y = scaled_dot_product_attention(&q, &k, &bad_v, &second, None);
         assert!(!y.value()[[0, 0, 6]].is_finite());
-        assert!(all(&y.value().slice(s![0, 1.., 6]), f64::is_finite));
-        assert!(all(&y.value().slice(s![0, .., ..6]), f64::is_finite));
+        assert!(all(y.value().slice(s![0, 1.., 6]), f64::is_finite));
+        assert!(all(y.value().slice(s![0, .., ..6]), f64::is_finite));
         let bad_k: Tensor = with(&k, 2, f64::NAN);
         let y = scaled_dot_product_attention(&q, &bad_k, &v, &Mask::None, None);
-        assert!(all(&y.value(), f64::is_nan));
+        assert!(all(y.value(), f64::is_nan));
         let y = scaled_dot_product_attention(&q, &bad_k, &v, &second, None);
-        assert!(all(&y.value().slice(s![.., 0, ..]), f64::is_nan));
-        assert!(all(&y.value().slice(s![.., 1.., ..]), f64::is_finite));
+        assert!(all(y.value().slice(s![.., 0, ..]), f64::is_nan));
+        assert!(all(y.value().slice(s![.., 1.., ..]), f64::is_finite));
     }
     // A weight of 0 that is not excluded is a number like any other: 0 · NaN is NaN.
     let (q, k) = (Tensor::new(array![[1.0]]), Tensor::new(array![[0.0], [-1e4]]));
