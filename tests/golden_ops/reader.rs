@@ -110,7 +110,6 @@ fn what_is_not_known_is_refused_by_its_name() {
     assert_eq!(cases.len(), 30, "fifteen ops, each in two types");
     for case in cases {
         let what = case["name"].as_str().unwrap();
-        assert_eq!(verdict(case), Ok(()), "{what}: as it is");
         let mut case = with(case, "an_option", 3);
         case["a_field"] = json!(1);
         let case = and(&and(&case, "inputs", "an_input"), "outputs_exact", "an_output");
@@ -266,32 +265,30 @@ fn each_option_of_a_training_is_looked_at() {
     let wrong = |what: &str, case: &Value| refused(what, case, "worst at");
     for (dtype, trainings) in [("float64", &trainings()[..]), ("float32", &trainings()[3..5])] {
         for &(optimizer, step) in trainings {
-            for batches in [None, Some(batches())] {
-                let case = Training { step, batches, dtype }.case(optimizer);
-                let sgd = matches!(step, Step::Sgd { .. });
-                let other = if sgd { "Adam" } else { "SGD" };
-                let mut changed = without(&without(&case, "momentum"), "nesterov");
-                changed["attributes"]["optimizer"] = json!(other);
-                wrong("another optimiser", &changed);
-                if optimizer.starts_with("Adam") {
-                    let swapped = if optimizer == "Adam" { "AdamW" } else { "Adam" };
-                    wrong("Adam or AdamW", &with(&case, "optimizer", swapped));
-                    wrong("betas", &with(&case, "betas", json!([0.5, 0.6])));
-                    wrong("eps", &with(&case, "eps", 0.1));
-                } else {
-                    wrong("momentum", &with(&case, "momentum", 0.7));
-                    if step.momentum() > 0.0 {
-                        wrong("no momentum", &without(&case, "momentum"));
-                        let nesterov = case["attributes"]["nesterov"].as_bool().unwrap();
-                        wrong("nesterov", &with(&case, "nesterov", !nesterov));
-                    }
-                    refused("dampening", &with(&case, "dampening", 0.1), "`dampening`");
-                    refused("amsgrad", &with(&case, "amsgrad", true), "`amsgrad`");
+            let case = Training { step, batches: Some(batches()), dtype }.case(optimizer);
+            let sgd = matches!(step, Step::Sgd { .. });
+            let other = if sgd { "Adam" } else { "SGD" };
+            let mut changed = without(&without(&case, "momentum"), "nesterov");
+            changed["attributes"]["optimizer"] = json!(other);
+            wrong("another optimiser", &changed);
+            if optimizer.starts_with("Adam") {
+                let swapped = if optimizer == "Adam" { "AdamW" } else { "Adam" };
+                wrong("Adam or AdamW", &with(&case, "optimizer", swapped));
+                wrong("betas", &with(&case, "betas", json!([0.5, 0.6])));
+                wrong("eps", &with(&case, "eps", 0.1));
+            } else {
+                wrong("momentum", &with(&case, "momentum", 0.7));
+                if step.momentum() > 0.0 {
+                    wrong("no momentum", &without(&case, "momentum"));
+                    let nesterov = case["attributes"]["nesterov"].as_bool().unwrap();
+                    wrong("nesterov", &with(&case, "nesterov", !nesterov));
                 }
-                wrong("weight decay", &with(&case, "weight_decay", 0.3));
-                wrong("lr", &with(&case, "lr", 0.07));
-                wrong("maximize", &with(&case, "maximize", true));
+                refused("dampening", &with(&case, "dampening", 0.1), "`dampening`");
+                refused("amsgrad", &with(&case, "amsgrad", true), "`amsgrad`");
             }
+            wrong("weight decay", &with(&case, "weight_decay", 0.3));
+            wrong("lr", &with(&case, "lr", 0.07));
+            wrong("maximize", &with(&case, "maximize", true));
         }
     }
     let training = |batches| Training { step: trainings()[0].1, batches, dtype: "float64" };
