@@ -136,10 +136,6 @@ pub(super) fn sums<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>
     along: &mut Along<impl Columns<S, V::Element>>,
 ) -> (f64, f64) {
     let zero = V::splat(simd, V::Element::default());
-    let add = |(a, b): (_, _), x: V| {
-        let d = if CENTRED { x - origin } else { x };
-        (if CENTRED { a + d } else { a }, b + d * d)
-    };
     let pair = 2 * V::LEN;
     // Columns to add up before `along` sets in.
     let mut lead = if along.is_done() { row.len() } else { LEAD };
@@ -151,17 +147,19 @@ pub(super) fn sums<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>
         let (alone, together) = pairs.split_at(lead.min(pairs.len()));
         lead -= alone.len();
         for pair in alone.chunks_exact(pair) {
-            even = add(even, V::from_slice(simd, &pair[..V::LEN]));
-            odd = add(odd, V::from_slice(simd, &pair[V::LEN..]));
+            even =
+                add_deviation::<_, V, CENTRED>(even, origin, V::from_slice(simd, &pair[..V::LEN]));
+            odd = add_deviation::<_, V, CENTRED>(odd, origin, V::from_slice(simd, &pair[V::LEN..]));
         }
         for pair in together.chunks_exact(pair) {
-            even = add(even, V::from_slice(simd, &pair[..V::LEN]));
-            odd = add(odd, V::from_slice(simd, &pair[V::LEN..]));
+            even =
+                add_deviation::<_, V, CENTRED>(even, origin, V::from_slice(simd, &pair[..V::LEN]));
+            odd = add_deviation::<_, V, CENTRED>(odd, origin, V::from_slice(simd, &pair[V::LEN..]));
             along.next::<S, V>(simd);
             along.next::<S, V>(simd);
         }
         for rest in rest.chunks(V::LEN) {
-            even = add(even, load_or(simd, rest, origin));
+            even = add_deviation::<_, V, CENTRED>(even, origin, load_or(simd, rest, origin));
         }
         if CENTRED {
             sum += total(even.0 + odd.0);
@@ -169,6 +167,18 @@ pub(super) fn sums<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>
         squares += total(even.1 + odd.1);
     }
     (sum, squares)
+}
+
+/// Adds x - origin and its square. A function and not a closure, which may stay outside of the copy of
+/// this loop for the wide vectors, and then costs a call for each addition.
+#[inline(always)]
+fn add_deviation<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>(
+    (sum, squares): (V, V),
+    origin: V::Element,
+    x: V,
+) -> (V, V) {
+    let d = if CENTRED { x - origin } else { x };
+    (if CENTRED { sum + d } else { sum }, squares + d * d)
 }
 
 /// The statistics of one row in several passes, all in `f64`: for rows where one pass in the element
