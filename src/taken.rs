@@ -1,4 +1,6 @@
-//! Which loops a test has gone through: all of them give the same numbers, only not at the same speed.
+//! Which loops a unit test has gone through. Page: `book/src/speed.md`.
+//!
+//! All of them give the same numbers, only not at the same speed.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

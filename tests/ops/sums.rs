@@ -27,16 +27,12 @@ fn error(got: &Tensor<f32>, x: &Tensor<f32>, axis: usize) -> f64 {
 
 #[test]
 fn ten_million_numbers_keep_their_digits_along_every_axis() {
-    let shapes: [&[usize]; 9] = [
+    let shapes: [&[usize]; 5] = [
         &[10_000_000],
         &[5_000_000, 2],
-        &[2, 5_000_000],
-        &[3162, 3163],
-        &[714_286, 14],
         &[2, 1_000_003, 5],
         &[215, 216, 217],
         &[50_001, 2, 100, 1],
-        &[56, 57, 55, 57],
     ];
     for shape in shapes {
         let x = numbers(shape);
