@@ -65,10 +65,12 @@ fn forward_rows<S: Simd, T: Float, const CENTRED: bool>(
     let nothing =
         Output::<T, CENTRED> { x: &[], gamma, beta, row: RowStatistics::default(), y: &mut [] };
     let mut output = Along::new(nothing, 0..0);
+    let mut all_fit = true;
     let slices = x.chunks_exact(features).zip(y.chunks_exact_mut(features));
     for ((x, y), row) in slices.zip(rows.iter_mut()) {
         // The sums over this row, and y of the one before, in one loop.
         *row = statistics::<_, _, CENTRED>(simd, x, eps, &mut output);
+        all_fit &= row.fit();
         output.finish(simd);
         output = Along::new(Output { x, gamma, beta, row: *row, y }, 0..features);
         if !two_rows {
@@ -76,6 +78,9 @@ fn forward_rows<S: Simd, T: Float, const CENTRED: bool>(
         }
     }
     output.finish(simd);
+    if all_fit {
+        return;
+    }
     for (number, _) in rows.iter().enumerate().filter(|(_, row)| !row.fit()) {
         let row = number * features..(number + 1) * features;
         far_forward::<_, CENTRED>(&x[row.clone()], gamma, beta, eps, &mut y[row]);
@@ -84,6 +89,7 @@ fn forward_rows<S: Simd, T: Float, const CENTRED: bool>(
 
 /// The forward pass of a row that does not fit the loops.
 #[cold]
+#[inline(never)]
 fn far_forward<T: Float, const CENTRED: bool>(
     x: &[T],
     gamma: &[T],
@@ -185,6 +191,7 @@ fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
 
 /// The backward pass of a row that does not fit the loops.
 #[cold]
+#[inline(never)]
 fn far_backward<T: Float, const CENTRED: bool>(
     dy: &[T],
     x: &[T],
@@ -202,6 +209,7 @@ fn far_backward<T: Float, const CENTRED: bool>(
 /// dγ and dβ again, for sums over rows that are infinite or NaN: in the element type, sixteen of the
 /// largest numbers are infinite, while all together may be 0.
 #[cold]
+#[inline(never)]
 fn far_sums<T: Float, const CENTRED: bool>(
     dy: &[T],
     x: &[T],

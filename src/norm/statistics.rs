@@ -103,8 +103,10 @@ fn one_pass<S: Simd, T: Float, V: SimdBase<S, Element = T>, const CENTRED: bool>
 ) -> Option<RowStatistics<T>> {
     let share = 1.0 / row.len() as f64; // the same for all rows: divided once
     let origin = if CENTRED {
-        let first: V = load_or(simd, &row[..row.len().min(V::LEN)], row[0]);
-        T::of(total(first) / V::LEN as f64)
+        // As many as there are lanes, in a narrow row all: a mean of two would often not do.
+        let lanes = T::Lanes::<S>::LEN;
+        let first: T::Lanes<S> = load(simd, &row[..row.len().min(lanes)]);
+        T::of(total(first) * if row.len() < lanes { share } else { 1.0 / lanes as f64 })
     } else {
         T::zero()
     };
