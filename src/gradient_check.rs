@@ -116,13 +116,13 @@ fn compare(backward: f64, x: f64, upstream: &Tensor, f: impl Fn(f64) -> Tensor) 
         if last.is_nan() && error <= TOLERANCE {
             return (difference, error);
         }
-        // How far it is from its neighbour, and how much of it may be rounding. A step that changes
-        // nothing, while a larger one did, tells nothing.
+        // How far it is from its neighbour, and how much of it may be rounding.
+        // A step that changes nothing, while a larger one did, tells nothing.
         reached |= output > 0.0;
         let doubt = (difference - last).abs() + f64::EPSILON * output / h;
         let doubt = if output > 0.0 { doubt / difference.abs() } else { doubt };
         let tells = output > 0.0 || !reached;
-        // Beside a kink, all steps across it agree with each other: a smaller one that is sure wins.
+        // Beside a kink, all steps across it agree: a smaller one that is sure wins.
         if best.0.is_nan() || (tells && (doubt < least || doubt < TOLERANCE / 10.0)) {
             let error = if error.is_nan() { f64::INFINITY } else { error };
             (best, least) = ((difference, error), doubt.min(least)); // a doubt may be NaN
@@ -133,8 +133,8 @@ fn compare(backward: f64, x: f64, upstream: &Tensor, f: impl Fn(f64) -> Tensor) 
     best
 }
 
-/// `(Σ upstream·f(x + h) - Σ upstream·f(x - h)) / 2h`, how large the outputs are that differ, and how
-/// large all of them.
+/// `(Σ upstream·f(x + h) - Σ upstream·f(x - h)) / 2h`, how large the outputs are that
+/// differ, and how large all of them.
 fn central_difference(
     x: f64,
     h: f64,

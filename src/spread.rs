@@ -17,16 +17,16 @@ pub(crate) struct Spread {
 
 impl Spread {
     // ANCHOR: spread
-    /// Of at least one number; without `centred`, distances are from 0. `eps` is what will be added
-    /// to the variance.
+    /// Of at least one number; without `centred`, distances are from 0. `eps` is what will be
+    /// added to the variance.
     pub(crate) fn of(numbers: impl Iterator<Item = f64> + Clone, eps: f64, centred: bool) -> Self {
         let scale = scale(numbers.clone(), eps.sqrt());
         let scaled = numbers.map(|x| x * scale);
         let n = scaled.clone().count() as f64;
         let mut spread = Self { scale, origin: 0.0, shift: 0.0, mean_square: 0.0 };
         if centred {
-            // From the first number, so that equal numbers are exact zeros; then from the mean so
-            // found, so that nothing is lost where the first number is far from all others.
+            // From the first number, so that equal numbers are exact zeros; then from the mean
+            // so found, so that nothing is lost where the first is far from all others.
             let first = scaled.clone().next().expect("at least one number");
             spread.origin = first + scaled.clone().map(|x| x - first).sum::<f64>() / n;
             spread.shift = scaled.clone().map(|x| x - spread.origin).sum::<f64>() / n;

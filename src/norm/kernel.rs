@@ -206,8 +206,8 @@ fn far_backward<T: Float, const CENTRED: bool>(
     far::backward(places, [dy, x, gamma], &spread, eps, terms, dx, add);
 }
 
-/// dγ and dβ again, for sums over rows that are infinite or NaN: in the element type, sixteen of the
-/// largest numbers are infinite, while all together may be 0.
+/// dγ and dβ again, for sums over rows that are infinite or NaN: in the element type, sixteen
+/// of the largest numbers are infinite, while all together may be 0.
 #[cold]
 #[inline(never)]
 fn far_sums<T: Float, const CENTRED: bool>(
