@@ -4,7 +4,7 @@ use super::{Reader, TOO_WIDE};
 use crate::common::{Book, Serving};
 use crate::webdriver::Browser;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const CONTROL: char = '\u{E009}';
 const ENTER: char = '\u{E007}';
@@ -602,9 +602,7 @@ fn the_books_own_blocks_run() {
     reader.open("using_layer_norm.html");
     let block = Block::of(&reader, 0);
     assert!(block.code().contains("adam.step"), "{}", block.code());
-    let begun = Instant::now();
     assert!(block.run().starts_with("ran in "), "{}", block.output());
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     assert!(!block.output().is_empty());
     browser.value("localStorage.clear()");
     reader.expect_quiet();
