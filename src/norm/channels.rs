@@ -39,7 +39,7 @@ impl Statistics {
     pub(super) fn narrow<T: Float>(self, eps: f64) -> RowStatistics<T> {
         let origin = T::of(self.mean());
         let shift = T::of((self.origin - origin.wide()) + self.shift);
-        RowStatistics { origin, shift, rstd: T::of(reciprocal_root(self.var, eps)) }
+        RowStatistics { origin, shift, rstd: reciprocal_root(self.var, eps) }
     }
 }
 

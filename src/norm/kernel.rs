@@ -78,27 +78,31 @@ fn forward_rows<S: Simd, T: Float, const CENTRED: bool>(
         }
     }
     output.finish(simd);
-    if all_fit {
-        return;
-    }
-    for (number, _) in rows.iter().enumerate().filter(|(_, row)| !row.fit()) {
-        let row = number * features..(number + 1) * features;
-        far_forward::<_, CENTRED>(&x[row.clone()], gamma, beta, eps, &mut y[row]);
+    if !all_fit {
+        careful::<_, CENTRED>(x, gamma, beta, eps, y, rows);
     }
 }
 
-/// The forward pass of a row that does not fit the loops.
+/// The forward pass again, in `f64`, for rows where one pass in the element type would not do.
 #[cold]
 #[inline(never)]
-fn far_forward<T: Float, const CENTRED: bool>(
+fn careful<T: Float, const CENTRED: bool>(
     x: &[T],
     gamma: &[T],
     beta: &[T],
     eps: f64,
     y: &mut [T],
+    rows: &mut [RowStatistics<T>],
 ) {
-    let spread = Spread::of(x.iter().map(|x| x.wide()), eps, CENTRED);
-    far::forward((0..x.len()).map(|i| (i, i)), [x, gamma, beta], &spread, eps, y);
+    let features = gamma.len();
+    let slices = x.chunks_exact(features).zip(y.chunks_exact_mut(features));
+    for ((x, y), row) in slices.zip(rows).filter(|(_, row)| !row.fit()) {
+        #[cfg(test)]
+        crate::taken::note("careful");
+        let spread = Spread::of(x.iter().map(|x| x.wide()), eps, CENTRED);
+        *row = RowStatistics::from_spread(&spread, eps, x.iter().copied());
+        far::forward((0..features).map(|i| (i, i)), [x, gamma, beta], &spread, eps, y);
+    }
 }
 
 /// The forward pass of one row: y.
@@ -176,7 +180,9 @@ fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
     for (((dy, x), &row), dx) in slices.zip(dx.chunks_exact_mut(features)) {
         // The means over the row of g = γ·dy, the gradient of x̂, and of g·x̂.
         let (sum_g, sum_g_x_hat) = sums_of_g(simd, dy, x, gamma, row);
-        if !(row.fit() && sum_g.is_finite() && sum_g_x_hat.is_finite()) {
+        // RMSNorm needs no Σ g, which is then not even computed.
+        let finite = (!CENTRED || sum_g.is_finite()) && sum_g_x_hat.is_finite();
+        if !(row.fit() && finite) {
             far_backward::<_, CENTRED>(dy, x, gamma, eps, dx, |i, a, b| sums.add(i, [a, b]));
             continue;
         }

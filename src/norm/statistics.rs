@@ -5,7 +5,7 @@
 //! * **Lanes.** A sum over a row is kept as 16 partial sums for `f32` and 8 for `f64`: see `lanes.rs`.
 //! * **Measured from nearby.** The numbers of a row are taken relative to an `origin`, the mean of
 //!   the first few: rows far from zero keep their digits, and one pass over the row finds both mean
-//!   and variance. Where that pass cannot be trusted, [`careful`] takes several in `f64`.
+//!   and variance. Where that pass cannot be trusted, `spread.rs` takes several in `f64`.
 //! * **Blocks.** Lanes are added up in `f64` after every 1024 numbers, so that the sum of ten million
 //!   is as good as that of a thousand.
 
@@ -40,7 +40,8 @@ impl<T: Float> RowStatistics<T> {
     }
 
     /// In the element type, with the origin at the mean, so that what it misses is no more than a
-    /// rounding. `rstd` is NaN if it or a number's distance from the origin does not fit the type.
+    /// rounding. `rstd` is NaN if it or a number's distance from the origin does not fit the type: such
+    /// a row is for `far.rs`.
     pub(super) fn from_spread(
         spread: &Spread,
         eps: f64,
@@ -48,27 +49,30 @@ impl<T: Float> RowStatistics<T> {
     ) -> Self {
         let origin = T::of(spread.mean());
         let shift = T::of(-spread.distance(origin.wide()) / spread.scale);
-        let rstd = T::of(reciprocal_root(spread.var(), eps));
-        let fits = rstd.is_normal() && numbers.all(|x| (x - origin).is_finite());
-        Self { origin, shift, rstd: if fits { rstd } else { T::nan() } }
+        let fits = numbers.all(|x| (x - origin).is_finite());
+        let rstd = if fits { reciprocal_root(spread.var(), eps) } else { T::nan() };
+        Self { origin, shift, rstd }
     }
 
-    /// Whether the fast loops can work with these, and not only `far.rs`.
+    /// Whether the fast loops can work with these.
     #[inline(always)]
     pub(super) fn fit(self) -> bool {
-        self.rstd.is_normal()
+        !self.rstd.is_nan()
     }
 }
 
-/// 1/√(mean square + eps), or NaN outside of the range in which an `f64` holds squares to all their
-/// digits.
+/// 1/√(mean square + eps), or NaN where that is no normal number of the type, or the square none that an
+/// `f64` holds to all its digits.
 ///
 /// The squares of any `f32` fit into an `f64`. Those of an `f64` above 1e154 do not, and those of one
 /// below 1e-146 lose digits.
-pub(super) fn reciprocal_root(mean_square: f64, eps: f64) -> f64 {
+#[inline(always)]
+pub(super) fn reciprocal_root<T: Float>(mean_square: f64, eps: f64) -> T {
     let square = mean_square + eps;
     let exact = f64::MIN_POSITIVE / f64::EPSILON; // 1e-292: above it, squares keep their digits
-    if square > exact && square < f64::INFINITY { 1.0 / square.sqrt() } else { f64::NAN }
+    let least = exact.max(T::max_value().wide().powi(-2));
+    let most = T::min_positive_value().wide().powi(-2); // infinite for f64
+    if square > least && square < most { T::of(1.0 / square.sqrt()) } else { T::nan() }
 }
 
 /// Columns by which the sums are ahead of what they take along. So much of it is left to do when they are
@@ -76,7 +80,8 @@ pub(super) fn reciprocal_root(mean_square: f64, eps: f64) -> f64 {
 const LEAD: usize = 128;
 
 // ANCHOR: statistics
-/// The statistics of one row: mean and 1/√(var + eps), with the biased variance.
+/// The statistics of one row in one pass: mean and 1/√(var + eps), with the biased variance. `rstd` is
+/// NaN if the numbers ask for more care.
 /// `along` is work on as many columns of another row, taken along as far as it goes.
 #[inline(always)]
 pub(super) fn statistics<S: Simd, T: Float, const CENTRED: bool>(
@@ -85,28 +90,24 @@ pub(super) fn statistics<S: Simd, T: Float, const CENTRED: bool>(
     eps: f64,
     along: &mut Along<impl Columns<S, T>>,
 ) -> RowStatistics<T> {
-    let row_statistics = if row.len() < 2 * T::Lanes::<S>::LEN {
+    if row.len() < 2 * T::Lanes::<S>::LEN {
         one_pass::<S, T, T::Block<S>, CENTRED>(simd, row, eps, along)
     } else {
         one_pass::<S, T, T::Lanes<S>, CENTRED>(simd, row, eps, along)
-    };
-    row_statistics.unwrap_or_else(|| careful::<T, CENTRED>(row, eps))
+    }
 }
 
-/// The statistics of one row in one pass, unless its numbers ask for more care.
 #[inline(always)]
 fn one_pass<S: Simd, T: Float, V: SimdBase<S, Element = T>, const CENTRED: bool>(
     simd: S,
     row: &[T],
     eps: f64,
     along: &mut Along<impl Columns<S, T>>,
-) -> Option<RowStatistics<T>> {
+) -> RowStatistics<T> {
     let share = 1.0 / row.len() as f64; // the same for all rows: divided once
     let origin = if CENTRED {
-        // As many as there are lanes, in a narrow row all: a mean of two would often not do.
-        let lanes = T::Lanes::<S>::LEN;
-        let first: T::Lanes<S> = load(simd, &row[..row.len().min(lanes)]);
-        T::of(total(first) * if row.len() < lanes { share } else { 1.0 / lanes as f64 })
+        let first = &row[..row.len().min(V::LEN)];
+        T::of(total(load::<_, V>(simd, first)) * (1.0 / first.len() as f64))
     } else {
         T::zero()
     };
@@ -114,18 +115,18 @@ fn one_pass<S: Simd, T: Float, V: SimdBase<S, Element = T>, const CENTRED: bool>
     let shift = if CENTRED { sum * share } else { 0.0 };
     let mean_square = squares * share;
     let var = mean_square - shift * shift;
-    let (shift, rstd) = (T::of(shift), T::of(reciprocal_root(var, eps)));
-    let row_statistics = RowStatistics { origin, shift, rstd };
-    (trusted::<T>(var, mean_square) && row_statistics.fit()).then_some(row_statistics)
+    let rstd = if trusted::<T>(var, mean_square) { reciprocal_root(var, eps) } else { T::nan() };
+    RowStatistics { origin, shift: T::of(shift), rstd }
 }
 // ANCHOR_END: statistics
 
-/// Whether squares in the element type gave a variance to rely on: they neither overflowed nor lost
-/// digits for being tiny, and the origin was near enough that most of them is variance.
+/// Whether squares in the element type gave a variance to rely on: they neither overflowed (then `var`
+/// is infinite or NaN) nor lost digits for being tiny, and the origin was so near that the subtraction
+/// cost two bits at most.
 #[inline(always)]
 pub(super) fn trusted<T: Float>(var: f64, mean_square: f64) -> bool {
     let exact = (T::min_positive_value() / T::epsilon()).wide();
-    var > 0.5 * mean_square && mean_square > exact && mean_square < f64::INFINITY
+    var > 0.25 * mean_square && mean_square > exact
 }
 
 /// Σ (x - origin) and Σ (x - origin)²; without `CENTRED`, the origin is 0 and the first sum too.
@@ -138,35 +139,28 @@ pub(super) fn sums<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>
     along: &mut Along<impl Columns<S, V::Element>>,
 ) -> (f64, f64) {
     let zero = V::splat(simd, V::Element::default());
-    let pair = 2 * V::LEN;
     // Columns to add up before `along` sets in.
     let mut lead = if along.is_done() { row.len() } else { LEAD };
     let (mut sum, mut squares) = (0.0, 0.0);
     for block in row.chunks(BLOCK) {
-        // Two sets of lanes: an addition takes longer than loading the numbers for the next.
-        let [mut even, mut odd] = [(zero, zero); 2];
-        let (pairs, rest) = block.split_at(block.len() - block.len() % pair);
-        let (alone, together) = pairs.split_at(lead.min(pairs.len()));
+        let mut lanes = (zero, zero);
+        let (whole, rest) = block.split_at(block.len() - block.len() % V::LEN);
+        let (alone, together) = whole.split_at(lead.min(whole.len()));
         lead -= alone.len();
-        for pair in alone.chunks_exact(pair) {
-            even =
-                add_deviation::<_, V, CENTRED>(even, origin, V::from_slice(simd, &pair[..V::LEN]));
-            odd = add_deviation::<_, V, CENTRED>(odd, origin, V::from_slice(simd, &pair[V::LEN..]));
+        for x in alone.chunks_exact(V::LEN) {
+            lanes = add_deviation::<_, V, CENTRED>(lanes, origin, V::from_slice(simd, x));
         }
-        for pair in together.chunks_exact(pair) {
-            even =
-                add_deviation::<_, V, CENTRED>(even, origin, V::from_slice(simd, &pair[..V::LEN]));
-            odd = add_deviation::<_, V, CENTRED>(odd, origin, V::from_slice(simd, &pair[V::LEN..]));
-            along.next::<S, V>(simd);
+        for x in together.chunks_exact(V::LEN) {
+            lanes = add_deviation::<_, V, CENTRED>(lanes, origin, V::from_slice(simd, x));
             along.next::<S, V>(simd);
         }
-        for rest in rest.chunks(V::LEN) {
-            even = add_deviation::<_, V, CENTRED>(even, origin, load_or(simd, rest, origin));
+        if !rest.is_empty() {
+            lanes = add_deviation::<_, V, CENTRED>(lanes, origin, load_or(simd, rest, origin));
         }
         if CENTRED {
-            sum += total(even.0 + odd.0);
+            sum += total(lanes.0);
         }
-        squares += total(even.1 + odd.1);
+        squares += total(lanes.1);
     }
     (sum, squares)
 }
@@ -181,16 +175,6 @@ fn add_deviation<S: Simd, V: SimdBase<S, Element: Float>, const CENTRED: bool>(
 ) -> (V, V) {
     let d = if CENTRED { x - origin } else { x };
     (if CENTRED { sum + d } else { sum }, squares + d * d)
-}
-
-/// The statistics of one row in several passes, all in `f64`: for rows where one pass in the element
-/// type would not do. Where nothing in the element type would do, `rstd` is NaN: see `far.rs`.
-#[cold]
-fn careful<T: Float, const CENTRED: bool>(row: &[T], eps: f64) -> RowStatistics<T> {
-    #[cfg(test)]
-    crate::taken::note("careful");
-    let spread = Spread::of(row.iter().map(|x| x.wide()), eps, CENTRED);
-    RowStatistics::from_spread(&spread, eps, row.iter().copied())
 }
 
 /// Σ g and Σ g·x̂ over one row, with g = γ·dy.
