@@ -219,7 +219,7 @@ impl<T: Float> BatchNorm<T> {
                 &batch,
             );
         }
-        channels::normalize(x, &self.gamma, &self.beta, planes, &batch, true, self.eps)
+        channels::normalize(x, &self.gamma, &self.beta, planes, batch, true, self.eps)
     }
 
     /// The input normalized with the running values: an example's result does not depend on the
@@ -239,7 +239,7 @@ impl<T: Float> BatchNorm<T> {
             self.batch_statistics(x, &planes)
         };
         let of_x = !self.tracking;
-        channels::normalize(x, &self.gamma, &self.beta, planes, &statistics, of_x, self.eps)
+        channels::normalize(x, &self.gamma, &self.beta, planes, statistics, of_x, self.eps)
     }
 
     #[track_caller]

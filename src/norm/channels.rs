@@ -124,7 +124,7 @@ pub(super) fn normalize<T: Float>(
     gamma: &Tensor<T>,
     beta: &Tensor<T>,
     planes: Planes,
-    statistics: &[Statistics],
+    statistics: Vec<Statistics>,
     of_x: bool,
     eps: f64,
 ) -> Tensor<T> {

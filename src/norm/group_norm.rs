@@ -129,7 +129,7 @@ impl<T: Float> GroupNorm<T> {
         let together = Together::Neighbours(self.channels_per_group);
         let planes = Planes { batch, channels: self.num_channels, positions, together };
         let statistics = channels::statistics(x.as_slice(), &planes);
-        channels::normalize(x, &self.gamma, &self.beta, planes, &statistics, true, self.eps)
+        channels::normalize(x, &self.gamma, &self.beta, planes, statistics, true, self.eps)
     }
 
     /// What is trained, γ before β.

@@ -169,7 +169,7 @@ impl<T: Float> InstanceNorm<T> {
                 &batch,
             );
         }
-        channels::normalize(x, &self.gamma, &self.beta, planes, &statistics, true, self.eps)
+        channels::normalize(x, &self.gamma, &self.beta, planes, statistics, true, self.eps)
     }
 
     /// The input normalized: with tracking by the running values, else by its own statistics.
@@ -190,7 +190,7 @@ impl<T: Float> InstanceNorm<T> {
             (planes, self.own_statistics(x, &planes))
         };
         let of_x = !self.tracking;
-        channels::normalize(x, &self.gamma, &self.beta, planes, &statistics, of_x, self.eps)
+        channels::normalize(x, &self.gamma, &self.beta, planes, statistics, of_x, self.eps)
     }
 
     #[track_caller]

@@ -27,7 +27,7 @@ impl<T: Float> Sets<T> {
         x: &[T],
         gamma: &[T],
         planes: Planes,
-        given: &[Statistics],
+        given: Vec<Statistics>,
         of_x: bool,
         eps: f64,
     ) -> Self {
@@ -35,7 +35,9 @@ impl<T: Float> Sets<T> {
         // From an origin below this, no distance is infinite.
         let near = T::max_value() * T::epsilon() / T::of(4.0);
         for (set, row) in narrow.iter_mut().enumerate() {
-            let scaled = |&gamma: &T| (gamma * row.rstd).is_normal() || gamma == T::zero();
+            let normal = T::min_positive_value()..=T::max_value();
+            let scaled =
+                |&gamma: &T| normal.contains(&(gamma * row.rstd).abs()) || gamma == T::zero();
             let finite = |(at, _)| (T::is_finite)(x[at] - row.origin);
             let fits = row.fit()
                 && gamma[planes.channels_of(set)].iter().all(scaled)
@@ -44,7 +46,7 @@ impl<T: Float> Sets<T> {
                 row.rstd = T::nan();
             }
         }
-        Self { planes, given: given.to_vec(), narrow, of_x, eps }
+        Self { planes, given, narrow, of_x, eps }
     }
 
     /// The statistics of a set that the fast loops cannot do.
