@@ -80,8 +80,8 @@ pub(super) fn reciprocal_root<T: Float>(mean_square: f64, eps: f64) -> T {
 const LEAD: usize = 128;
 
 // ANCHOR: statistics
-/// The statistics of one row in one pass: mean and 1/√(var + eps), with the biased variance. `rstd` is
-/// NaN if the numbers ask for more care.
+/// The statistics of one row in one pass: mean and 1/√(var + eps), with the biased
+/// variance. `rstd` is NaN if the numbers ask for more care.
 /// `along` is work on as many columns of another row, taken along as far as it goes.
 #[inline(always)]
 pub(super) fn statistics<S: Simd, T: Float, const CENTRED: bool>(
