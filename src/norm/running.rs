@@ -47,17 +47,14 @@ pub(super) fn statistics<T: Float>(
     running_mean: &Tensor<T>,
     running_var: &Tensor<T>,
 ) -> Vec<Statistics> {
-    let both = running_mean.as_slice().iter().zip(running_var.as_slice());
-    let mut statistics = Vec::new();
-    for (channel, (mean, var)) in both.enumerate() {
-        let (mean, var) = (mean.wide(), var.wide());
-        assert!(
-            var >= 0.0 || var.is_nan(), // NaN speaks for itself
-            "{layer}: expected a running_var of at least 0, got {var} in channel {channel}"
-        );
-        statistics.push(Statistics { origin: mean, shift: 0.0, var });
+    let below = running_var.as_slice().iter().position(|&var| var < T::zero()); // NaN speaks for itself
+    if let Some(channel) = below {
+        let var = running_var.as_slice()[channel];
+        panic!("{layer}: expected a running_var of at least 0, got {var} in channel {channel}");
     }
-    statistics
+    let both = running_mean.as_slice().iter().zip(running_var.as_slice());
+    both.map(|(mean, var)| Statistics { origin: mean.wide(), shift: 0.0, var: var.wide() })
+        .collect()
 }
 
 /// The weight of a new batch.

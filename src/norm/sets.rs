@@ -16,8 +16,10 @@ use crate::{Float, threads, vectors};
 pub(super) struct Sets<T> {
     planes: Planes,
     given: Vec<Statistics>,
-    /// The same in the element type, for the fast loops. Sets that they cannot do have an `rstd` of NaN.
+    /// The same in the element type, for the fast loops. Sets that they cannot do have an `rstd` of NaN...
     narrow: Vec<RowStatistics<T>>,
+    /// ...and these are their numbers.
+    far: Vec<usize>,
     of_x: bool,
     eps: f64,
 }
@@ -34,19 +36,22 @@ impl<T: Float> Sets<T> {
         let mut narrow: Vec<_> = given.iter().map(|set| set.narrow::<T>(eps)).collect();
         // From an origin below this, no distance is infinite.
         let near = T::max_value() * T::epsilon() / T::of(4.0);
+        let mut far = Vec::new();
         for (set, row) in narrow.iter_mut().enumerate() {
-            let normal = T::min_positive_value()..=T::max_value();
-            let scaled =
-                |&gamma: &T| normal.contains(&(gamma * row.rstd).abs()) || gamma == T::zero();
+            let scaled = |&gamma: &T| {
+                let scale = (gamma * row.rstd).abs();
+                (scale >= T::min_positive_value()) & (scale <= T::max_value())
+                    | (gamma == T::zero())
+            };
             let finite = |(at, _)| (T::is_finite)(x[at] - row.origin);
-            let fits = row.fit()
-                && gamma[planes.channels_of(set)].iter().all(scaled)
+            let fits = gamma[planes.channels_of(set)].iter().all(scaled)
                 && (row.origin.abs() < near || planes.places(set).all(finite));
             if !fits {
                 row.rstd = T::nan();
+                far.push(set);
             }
         }
-        Self { planes, given, narrow, of_x, eps }
+        Self { planes, given, narrow, far, of_x, eps }
     }
 
     /// The statistics of a set that the fast loops cannot do.
@@ -82,7 +87,7 @@ impl<T: Float> Sets<T> {
                 });
             });
         }
-        for (set, _) in sets.iter().enumerate().filter(|(_, row)| !row.fit()) {
+        for &set in &self.far {
             let spread = self.spread(x, set);
             far::forward(planes.places(set), [x, gamma, beta], &spread, self.eps, &mut y);
         }

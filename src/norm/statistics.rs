@@ -72,7 +72,8 @@ pub(super) fn reciprocal_root<T: Float>(mean_square: f64, eps: f64) -> T {
     let exact = f64::MIN_POSITIVE / f64::EPSILON; // 1e-292: above it, squares keep their digits
     let least = exact.max(T::max_value().wide().powi(-2));
     let most = T::min_positive_value().wide().powi(-2); // infinite for f64
-    if square > least && square < most { T::of(1.0 / square.sqrt()) } else { T::nan() }
+    let root = T::of(1.0 / square.sqrt());
+    if (square > least) & (square < most) { root } else { T::nan() }
 }
 
 /// Columns by which the sums are ahead of what they take along. So much of it is left to do when they are
