@@ -23,7 +23,7 @@ mod tests {
     use ndarray::{Array, Array2, IxDyn};
 
     use super::*;
-    use crate::{BatchNorm, GroupNorm, LayerNorm, RMSNorm, Tensor};
+    use crate::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm, Tensor};
 
     fn ordinary(shape: &[usize]) -> Tensor<f32> {
         let number = |i: usize| ((i * 7919) % 1009) as f32 / 100.0 - 3.0;
@@ -31,26 +31,30 @@ mod tests {
         Tensor::parameter(Array::from_shape_vec(IxDyn(shape), values).unwrap())
     }
 
+    /// Far from 0, where only an origin in their midst lets one pass be trusted.
     #[test]
     fn ordinary_numbers_take_the_fast_loops() {
-        for shape in [[7, 3], [7, 33], [5, 300]] {
-            let x = ordinary(&shape) + 1000.0;
+        for features in (2..=70).chain([300, 1025, 2100]) {
+            let x = ordinary(&[7, features]) + 1000.0;
             let taken = during(|| {
-                let n = shape[1];
-                let layers = [LayerNorm::new(n).forward(&x), RMSNorm::new(n).forward(&x)];
-                layers.iter().for_each(|y| drop(y.backward_from(&x)));
+                drop(LayerNorm::new(features).forward(&x).backward_from(&x));
+                drop(RMSNorm::new(features).forward(&x).backward_from(&x));
             });
-            assert!(taken.is_empty(), "{shape:?}: {taken:?}");
-            let taken =
-                during(|| drop(BatchNorm::new(shape[1]).forward_train(&x).backward_from(&x)));
-            assert_eq!(taken, BTreeMap::from([("columns", 4)]), "{shape:?}");
+            assert!(taken.is_empty(), "{features} features: {taken:?}");
+            let taken = during(|| {
+                drop(BatchNorm::new(features).forward_train(&x).backward_from(&x));
+            });
+            assert_eq!(taken, BTreeMap::from([("columns", 4)]), "{features} columns");
         }
-        let x = ordinary(&[5, 4, 37]);
-        let taken = during(|| {
-            drop(BatchNorm::new(4).forward_train(&x).backward_from(&x));
-            drop(GroupNorm::new(2, 4).forward(&x).backward_from(&x));
-        });
-        assert!(taken.is_empty(), "{taken:?}");
+        for positions in (2..=70).chain([300, 1025, 2100]) {
+            let x = ordinary(&[5, 4, positions]) + 1000.0;
+            let taken = during(|| {
+                drop(BatchNorm::new(4).forward_train(&x).backward_from(&x));
+                drop(GroupNorm::new(2, 4).forward(&x).backward_from(&x));
+                drop(InstanceNorm::new(4).forward_train(&x).backward_from(&x));
+            });
+            assert!(taken.is_empty(), "{positions} positions: {taken:?}");
+        }
     }
 
     #[test]
