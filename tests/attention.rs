@@ -245,6 +245,9 @@ fn what_does_not_fit_is_refused_at_the_line_of_the_caller() {
     bare.in_proj_weight = normal(&[4, 4], 1);
     let mut biased = layer(4, 2);
     biased.out_proj.bias = normal(&[1], 1);
+    let (mut short, mut square) = (layer(4, 2), layer(4, 2));
+    short.in_proj_bias = normal(&[4], 1);
+    square.out_proj.weight = normal(&[1, 4], 1);
     let expected_shapes =
         "attention: expected queries [.., queries, d] and keys [.., keys, d], d at least 1, got";
     let mask = Mask::Allow(ArrayD::from_elem(IxDyn(&[3, 3]), true));
@@ -267,9 +270,12 @@ fn what_does_not_fit_is_refused_at_the_line_of_the_caller() {
         (panic_of(|| attention_weights(&q, &k, &Mask::None, Some(f64::NAN))), "attention: expected a finite scale, got NaN".into()),
         (panic_of(|| attention_weights(&narrow(&q), &narrow(&k), &Mask::Causal, Some(-1e300))), "attention: expected a finite scale, got -1e300, which is infinite in f32".into()),
         (panic_of(|| biased.forward(&normal(&[3, 4], 1), &Mask::None)), "MultiHeadAttention: expected out_proj.bias of shape [4], got [1]".into()),
+        (panic_of(|| short.forward(&normal(&[3, 4], 1), &Mask::None)), "MultiHeadAttention: expected in_proj_bias of shape [12], got [4]".into()),
+        (panic_of(|| square.forward(&normal(&[3, 4], 1), &Mask::None)), "MultiHeadAttention: expected out_proj.weight of shape [4, 4], got [1, 4]".into()),
     ];
     for ((message, file), expected) in cases {
         assert_eq!(message, expected);
         assert!(file.ends_with("tests/attention.rs"), "{expected}: blamed on {file}");
     }
+    assert_eq!(layer(1, 1).forward(&normal(&[3, 1], 1), &Mask::None).shape(), [3, 1]); // the smallest
 }

@@ -60,6 +60,17 @@ fn a_split_deals_every_flower_once() {
 }
 
 #[test]
+fn a_split_may_leave_one_side_without_rows() {
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    for (test_len, train_len) in [(0, 150), (150, 0)] {
+        let (train, test) = iris().split(test_len, &mut rng);
+        assert_eq!((train.len(), test.len()), (train_len, test_len));
+        assert_eq!((train.is_empty(), test.is_empty()), (train_len == 0, test_len == 0));
+        assert_eq!((train.features.dim(), test.features.dim()), ((train_len, 4), (test_len, 4)));
+    }
+}
+
+#[test]
 #[should_panic(expected = "split: expected at most 150 test rows, got 151")]
 fn panics_when_the_test_set_is_too_large() {
     let _ = iris().split(151, &mut ChaCha8Rng::seed_from_u64(0));

@@ -97,3 +97,49 @@ fn refuses_a_kink_and_an_edge_at_the_input() {
     assert!(gradient_check([&zero], |[x]| x.sqrt()).is_err());
     assert!(gradient_check([&zero], |[x]| x * 0.0).is_ok()); // a gradient of 0 is no edge
 }
+
+/// A gradient that is wrong in one of its numbers, wherever that is.
+#[test]
+fn the_worst_number_is_the_one_that_is_told() {
+    let x = Tensor::new(array![1.0, 2.0, 3.0]);
+    for place in 0..3 {
+        let wrong = Tensor::new(ndarray::Array1::from_shape_fn(3, |i| f64::from(i == place)));
+        let partly = |[x]: [&Tensor; 1]| x * x.detach() * &wrong + x.square() * (1.0 - &wrong);
+        let mismatch = gradient_check([&x], partly).unwrap_err();
+        assert_eq!((mismatch.input, mismatch.index), (0, vec![place]));
+    }
+}
+
+#[test]
+fn a_large_input_gets_a_step_of_its_size() {
+    for x in [1e8, -1e8, 1e12, -1e12] {
+        let x = Tensor::new(array![x]);
+        gradient_check([&x], |[x]| x.square()).unwrap();
+        assert!(gradient_check([&x], |[x]| x * x.detach()).is_err());
+        // A gradient of 1/2 for 1, which is small beside the output, but what one expects of it over x.
+        assert!(gradient_check([&x], |[x]| x * 0.5 + x.detach() * 0.5).is_err());
+    }
+}
+
+/// In steps so small that the output does not feel them, no gradient is right.
+#[test]
+fn an_output_that_swallows_small_steps_hides_no_wrong_gradient() {
+    let x = Tensor::new(array![0.7]);
+    for scale in [1.0, 1e-20, 1e-200] {
+        assert!(gradient_check([&x], |[x]| (x + 1e4) * scale).is_ok(), "{scale}");
+        assert!(
+            gradient_check([&x], |[x]| (x.detach() + x * 0.0 + 1e4) * scale).is_err(),
+            "{scale}"
+        );
+    }
+}
+
+/// x - x + 1, with a gradient of 1 for a numerator that never changes.
+#[test]
+fn a_gradient_of_what_the_input_does_not_reach_is_measured_by_the_outputs() {
+    let x = Tensor::new(array![0.7]);
+    for scale in [1.0, 1e-15, 1e-200] {
+        let wrong = gradient_check([&x], |[x]| (x - x.detach() + 1.0) * scale);
+        assert!(wrong.is_err(), "{scale}: {wrong:?}");
+    }
+}

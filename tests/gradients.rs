@@ -251,6 +251,10 @@ fn the_norm_of_many_numbers_keeps_its_digits_and_its_bits_on_any_number_of_threa
     let want = (1_000_003.0 * f64::from(0.1f32) * f64::from(0.1f32)).sqrt();
     assert_relative_eq!(gradients.norm(), want, max_relative = 1e-14);
 
+    // Negative numbers whose squares vanish.
+    let (_, gradients) = given::<f64>(&[&[-3e-200], &[-4e-200]]);
+    assert_relative_eq!(gradients.norm(), 5e-200, max_relative = 1e-14);
+
     let w = Tensor::parameter(Array1::zeros(300_007));
     let mut gradients = (&w * normal(&[300_007], 1)).sum().backward();
     let with = |threads: usize, gradients: &Gradients| {

@@ -96,6 +96,11 @@ fn leading_axes_of_a_mask_are_those_of_the_input() {
         assert_close("inner", &one(&inner).slice_axis(0, 0..of_inner), &cut(of_inner), 1e-14);
         assert_close("outer", &one(&outer).slice_axis(0, 0..of_outer), &cut(of_outer), 1e-14);
     }
+    // A third leading axis changes nothing.
+    let deep = |y: &Tensor| y.reshape(&[&[1], y.shape()].concat());
+    let y = layer
+        .forward(&deep(&x), &allow(padding(&[3, 2, 1]).insert_axis(Axis(1)).insert_axis(Axis(0))));
+    assert_eq!(y, deep(&outer));
 }
 
 #[test]

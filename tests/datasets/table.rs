@@ -194,6 +194,16 @@ fn a_large_data_set_prints_short() {
             assert!(text.contains(part), "{part}: {text}");
         }
     }
+    // Names are left out from the 101st on, and only between the first five and the last.
+    for (columns, names) in [
+        (100, (0..100).map(|i| format!("\"f{i}\"")).collect::<Vec<_>>().join(", ")),
+        (101, r#""f0", "f1", "f2", "f3", "f4", ... 95 more ..., "f100""#.into()),
+        (107, r#""f0", "f1", "f2", "f3", "f4", ... 101 more ..., "f106""#.into()),
+    ] {
+        data.feature_names = (0..columns).map(|column| format!("f{column}")).collect();
+        let text = format!("{data:?}");
+        assert!(text.contains(&format!("feature_names: [{names}]")), "{names}: {text}");
+    }
     // A small one is there whole.
     let small = read("a,b,kind\n1,2,x\n3,4,y\n5,6,x\n").unwrap();
     let text = format!("{small:?}");
