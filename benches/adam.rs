@@ -12,7 +12,7 @@ fn of<T: Float>(criterion: &mut Criterion) {
         let gradients = (&p * &numbers(&[length], 2)).sum().backward();
         let mut adam = Adam::new(1e-3);
         group.bench_function(BenchmarkId::new("step", length), |bencher| {
-            bencher.iter(|| adam.step([&mut p], &gradients));
+            bencher.iter(|| adam.step(&mut p, &gradients));
         });
     }
     group.finish();

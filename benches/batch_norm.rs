@@ -7,7 +7,8 @@ const SHAPES: [&[usize]; 3] = [&[256, 128], &[4096, 512], &[32, 64, 28, 28]];
 
 fn of<T: Float>(criterion: &mut Criterion) {
     evenkeel_benches::layer::<T, _>(criterion, "BatchNorm", &SHAPES, |shape, trained| {
-        let mut layer = BatchNorm::new(shape[1]).with_affine(trained);
+        let layer = BatchNorm::new(shape[1]);
+        let mut layer = if trained { layer } else { layer.without_affine() };
         move |x| layer.forward_train(x)
     });
 }

@@ -6,7 +6,8 @@ use evenkeel::{Float, GroupNorm};
 fn of<T: Float>(criterion: &mut Criterion) {
     let shapes: [&[usize]; 1] = [&[32, 64, 28, 28]];
     evenkeel_benches::layer::<T, _>(criterion, "GroupNorm", &shapes, |shape, trained| {
-        let layer = GroupNorm::new(32, shape[1]).with_affine(trained);
+        let layer = GroupNorm::new(32, shape[1]);
+        let layer = if trained { layer } else { layer.without_affine() };
         move |x| layer.forward(x)
     });
 }

@@ -16,7 +16,6 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use evenkeel::{Float, Tensor};
 
 /// Numbers of mean 0 and variance 1, evenly spread.
-#[must_use]
 pub fn numbers<T: Float>(shape: &[usize], seed: usize) -> Tensor<T> {
     let number = |i: usize| ((i * 7919 + seed * 104_729) % 10_007) as f64 / 10_007.0;
     let values = (0..shape.iter().product()).map(|i| T::of((number(i) - 0.5) * 12f64.sqrt()));
@@ -51,7 +50,6 @@ pub fn layer<T: Float, F: FnMut(&Tensor<T>) -> Tensor<T>>(
 }
 
 /// `f32` or `f64`.
-#[must_use]
 pub fn type_name<T>() -> &'static str {
     std::any::type_name::<T>()
 }

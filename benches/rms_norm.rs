@@ -7,7 +7,8 @@ const SHAPES: [&[usize]; 5] = [&[64, 8], &[32, 64], &[512, 512], &[4096, 768], &
 
 fn of<T: Float>(criterion: &mut Criterion) {
     evenkeel_benches::layer::<T, _>(criterion, "RMSNorm", &SHAPES, |shape, trained| {
-        let layer = RMSNorm::new(shape[1]).with_affine(trained);
+        let layer = RMSNorm::new(shape[1]);
+        let layer = if trained { layer } else { layer.without_affine() };
         move |x| layer.forward(x)
     });
 }

@@ -5,8 +5,7 @@
 //! gradients, and what is needed to train a network with them.
 //!
 //! ```
-//! use evenkeel::{Adam, LayerNorm, Tensor};
-//! use ndarray::array;
+//! use evenkeel::prelude::*;
 //!
 //! let x = Tensor::new(array![[1.0, 2.0, 3.0, 4.0]]);                    // a constant
 //! let mut w = Tensor::parameter(array![[0.1], [0.2], [0.3], [0.4]]);    // a trainable leaf
@@ -14,31 +13,26 @@
 //!
 //! let loss = ln.forward(&x).matmul(&w).sum();
 //! let gradients = loss.backward();                                      // no zero_grad, no hidden state
-//! assert_eq!(gradients.get(&w).unwrap().shape(), [4, 1]);
+//! assert_eq!(gradients[&w].shape(), [4, 1]);
 //!
-//! Adam::new(0.01).step([&mut w].into_iter().chain(ln.parameters_mut()), &gradients);
+//! Adam::new(0.01).step((&mut w, &mut ln), &gradients);
 //! assert!(w.value()[[0, 0]] > 0.1 && w.value()[[3, 0]] < 0.4);          // moved against the gradient
 //! ```
 //!
-//! # The modules, in reading order
+//! # The rooms, in reading order
 //!
-//! 1. `tensor` and `autograd`: [`Tensor`], the graph, [`Tensor::backward`]. An evening's start.
-//!    `constructors` and `random`: tensors from shapes, from numbers, and from [`rng()`]; `print`:
-//!    what they look like. `gradients`: [`Gradients`], what `backward` returns, added up and clipped.
-//! 2. `shape`: every shape rule and every shape message.
-//! 3. `ops`: one function per operation, with its derivative.
-//! 4. `norm`: [`LayerNorm`] and [`RMSNorm`], with their loops in `norm/kernel.rs`; [`BatchNorm`],
-//!    [`GroupNorm`] and [`InstanceNorm`], with theirs in `norm/channels.rs`; the sums that all of
-//!    them need in `norm/statistics.rs`.
-//! 5. [`Linear`], [`cross_entropy`]: the rest of a network; [`MultiHeadAttention`],
-//!    [`TransformerBlock`] and [`Conv2d`] for larger ones. [`Module`]: what names its tensors.
-//! 6. [`Sgd`], [`Adam`], [`AdamW`], [`warmup()`]: training it. What they share stands in `optimiser`.
-//! 7. [`gradient_check()`]: central differences against `backward`.
-//! 8. [`save()`] and [`load()`]: safetensors files, to PyTorch and back.
-//! 9. [`datasets`]: Iris and digits, embedded, and tables of your own.
-//! 10. [`exercises`]: what judges the answers to the book's exercises.
-//! 11. Beneath it all: `storage` (shared numbers), `recycle` (their memory, used again), `threads`,
-//!     `vectors`, `lanes` (numbers side by side in them).
+//! Each knows those below it in this list's last column, and no other.
+//!
+//! | room | what is in it | knows |
+//! | --- | --- | --- |
+//! | `engine` | [`Tensor`], the graph and [`Tensor::backward`], [`Gradients`], every shape rule and message, [`Module`], [`rng()`], [`gradient_check()`] | `machine` |
+//! | `ops` | one function per operation, with its derivative | `engine` |
+//! | `norm` | [`LayerNorm`], [`RMSNorm`], [`BatchNorm`], [`GroupNorm`], [`InstanceNorm`], and their loops | `engine` |
+//! | `nn` | [`Linear`], [`cross_entropy`], [`MultiHeadAttention`], [`TransformerBlock`], [`Conv2d`]; [`save()`] and [`load()`]: safetensors files, to PyTorch and back | `ops`, `norm` |
+//! | `optim` | [`Sgd`], [`Adam`], [`AdamW`], [`warmup()`] | `engine` |
+//! | [`datasets`] | Iris and digits, embedded, and tables of your own | |
+//! | [`exercises`] | what judges the answers to the book's exercises | `norm` |
+//! | `machine` | what knows of the processor and of memory, and of no tensor: buffers, vectors, threads | |
 //!
 //! Shapes that do not fit panic at the line of *your* code that put them together, and say what was
 //! expected. Data from outside gives a `Result`.
@@ -52,69 +46,34 @@
 #[cfg(doctest)]
 mod book;
 
-mod adam;
-mod adam_w;
-mod attention;
-mod autograd;
-mod block;
-mod constructors;
-mod conv;
 pub mod datasets;
+mod engine;
 pub mod exercises;
-mod float;
-mod gradient_check;
-mod gradients;
-mod init;
-#[cfg(all(debug_assertions, not(test)))]
-#[doc(hidden)]
-pub mod instances;
-mod lanes;
-mod linear;
-mod loss;
-mod module;
-mod moments;
+#[cfg(test)]
+mod loops;
+mod machine;
+mod nn;
 mod norm;
 mod ops;
-mod optimiser;
-mod print;
-mod random;
-mod recycle;
-mod save;
-mod save_error;
-mod schedule;
-mod sgd;
-mod shape;
-mod spread;
-mod storage;
-mod sums;
-#[cfg(test)]
-mod taken;
-mod tensor;
-mod tensor_parameter;
-mod threads;
-mod vectors;
+mod optim;
+#[cfg(all(debug_assertions, not(test)))]
+#[doc(hidden)]
+pub mod precompiled;
+pub mod prelude;
 
-pub use adam::Adam;
-pub use adam_w::AdamW;
-pub use attention::{Mask, MultiHeadAttention, attention_weights, scaled_dot_product_attention};
-pub use block::{NormPlacement, TransformerBlock};
-pub use conv::Conv2d;
-pub use float::Float;
-pub use gradient_check::{GradientMismatch, gradient_check};
-pub use gradients::Gradients;
-pub use linear::Linear;
-pub use loss::{CrossEntropy, Reduction, cross_entropy, mse};
-pub use module::{Module, named};
-pub use moments::Moments;
+pub use engine::{
+    GradientMismatch, Gradients, Module, Named, SeededRng, Tensor, WrongLength, gradient_check,
+    named, rng,
+};
+pub use machine::{Float, release_buffers};
+pub use nn::{
+    Conv2d, CrossEntropy, Linear, LoadError, Mask, MultiHeadAttention, NormPlacement, Reduction,
+    SaveError, TransformerBlock, attention_weights, cross_entropy, load, mse, save,
+    scaled_dot_product_attention,
+};
 /// [`RMSNorm`] by the name that Rust's naming rules would give it.
 pub use norm::RMSNorm as RmsNorm;
 pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm};
+pub use optim::{Adam, AdamW, Moments, Sgd, warmup};
 /// The crate whose generators the layers take, in the version they take: 0.9.
 pub use rand;
-pub use random::{SeededRng, rng};
-pub use recycle::release_buffers;
-pub use save::{load, save};
-pub use save_error::{LoadError, SaveError};
-pub use schedule::warmup;
-pub use sgd::Sgd;
-pub use tensor::{Tensor, WrongLength};

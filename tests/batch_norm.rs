@@ -10,7 +10,7 @@ mod running;
 
 use approx::assert_relative_eq;
 use common::{assert_close, normal};
-use evenkeel::{BatchNorm, Conv2d, Tensor, gradient_check};
+use evenkeel::{BatchNorm, Conv2d, Module, Tensor, gradient_check};
 use ndarray::{Array, Array1, Axis, Slice, array};
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -163,8 +163,8 @@ fn closed_form_matches_composition() {
 fn every_parameter_receives_a_gradient() {
     for (layer, expected) in [
         (BatchNorm::new(3), 2),
-        (BatchNorm::new(3).with_bias(false), 1),
-        (BatchNorm::new(3).with_affine(false), 0),
+        (BatchNorm::new(3).without_bias(), 1),
+        (BatchNorm::new(3).without_affine(), 0),
     ] {
         assert_eq!(layer.parameters().len(), expected);
         for (mode, shape) in [(Train, &[5, 3][..]), (Eval, &[4, 3, 2]), (Untracked, &[4, 3, 2])] {
@@ -174,7 +174,7 @@ fn every_parameter_receives_a_gradient() {
             assert_eq!(gradients.len(), expected + 1);
             // Without parameters γ is one and β zero.
             assert_eq!((&y, gradients.get(&x)), (&both, both.backward_from(&dy).get(&x)));
-            for parameter in layer.parameters() {
+            for parameter in &layer.parameters() {
                 assert!(gradients.get(parameter).unwrap().value().iter().all(|d| *d != 0.0));
             }
         }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{assert_close, normal, panic_of};
-use evenkeel::{Adam, Mask, NormPlacement, Tensor, TransformerBlock, gradient_check};
+use evenkeel::{Adam, Mask, Module, NormPlacement, Tensor, TransformerBlock, gradient_check};
 use ndarray::{Array, ArrayD, Axis, IxDyn, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -80,13 +80,13 @@ fn every_parameter_receives_a_gradient() {
         let y = block.forward(&normal(&[2, 3, 6], 1), &Mask::None);
         let gradients = y.backward_from(&normal(&[2, 3, 6], 2));
         assert_eq!((block.parameters().len(), gradients.len()), (12, 12));
-        for parameter in block.parameters() {
+        for parameter in &block.parameters() {
             assert!(gradients.get(parameter).unwrap().value().iter().any(|d| *d != 0.0));
         }
         let mut adam = Adam::new(0.01);
-        let before: Vec<Tensor> = block.parameters().into_iter().cloned().collect();
-        adam.step(block.parameters_mut(), &gradients);
-        for (before, after) in before.iter().zip(block.parameters()) {
+        let before: Vec<Tensor> = block.parameters();
+        adam.step(&mut block, &gradients);
+        for (before, after) in before.into_iter().zip(block.parameters()) {
             assert_ne!(before, after);
         }
     }

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "book/rooms.rs"]
+mod rooms;
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -82,9 +85,8 @@ fn the_box_of_each_page_names_paths_that_exist_and_all_of_its_stem() {
     assert!(boxes >= 4);
 }
 
-#[test]
-fn every_source_file_names_its_page_in_its_first_lines() {
-    let pages = pages();
+/// All files of the crate's sources, from the root on.
+fn sources() -> Vec<String> {
     let mut sources = Vec::new();
     let mut folders = vec![root().join("src")];
     while let Some(folder) = folders.pop() {
@@ -93,22 +95,32 @@ fn every_source_file_names_its_page_in_its_first_lines() {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
-                sources.push(path);
+                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                sources.push(name.replace('\\', "/"));
             }
         }
     }
-    assert!(sources.len() > 15);
-    for source in sources {
-        let name = source.strip_prefix(root()).unwrap().display().to_string().replace('\\', "/");
-        // The crate page and the list of pages speak of all pages; `norm/mod.rs` has its table.
-        if ["src/lib.rs", "src/book.rs", "src/norm/mod.rs"].contains(&name.as_str()) {
-            continue;
-        }
-        let text = fs::read_to_string(&source).unwrap();
+    assert!(sources.len() > 50);
+    sources
+}
+
+/// A file names the page that speaks of it, where there is one.
+#[test]
+fn a_source_names_its_page_if_the_page_speaks_of_it() {
+    let pages: Vec<(String, String)> =
+        pages().into_iter().map(|page| (read(format!("book/src/{page}.md")), page)).collect();
+    for source in sources() {
+        let text = read(&source);
         let first = text.lines().next().unwrap_or_default();
-        let page = first.split("book/src/").nth(1).and_then(|rest| rest.split(".md").next());
-        let page = page.unwrap_or_else(|| panic!("{name}: its first line names no page"));
-        assert!(pages.contains(page), "{name}: there is no page {page}");
+        assert!(first.starts_with("//! "), "{source}: expected its purpose in its first line");
+        let Some(named) = first.split("book/src/").nth(1) else { continue };
+        let speaks = |(text, page): &(String, String)| {
+            named.starts_with(&format!("{page}.md")) && text.contains(&source)
+        };
+        assert!(
+            pages.iter().any(speaks),
+            "{source}: no page of the name in `{first}` speaks of it"
+        );
     }
 }
 
@@ -140,8 +152,8 @@ fn every_example_draws_a_figure_of_a_page_and_the_page_shows_it() {
 
 #[test]
 fn every_bench_is_of_a_source_of_its_name() {
-    let mut sources = stems("src", "rs");
-    sources.extend(stems("src/norm", "rs"));
+    let stem = |name: &String| Path::new(name).file_stem().unwrap().to_string_lossy().into_owned();
+    let sources: BTreeSet<String> = sources().iter().map(stem).collect();
     let mut benches = stems("benches", "rs");
     assert!(benches.remove("lib"), "what the benches share");
     assert!(benches.len() >= 5 && benches.is_subset(&sources), "{benches:?}");

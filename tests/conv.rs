@@ -3,7 +3,7 @@
 mod common;
 
 use common::{assert_close, normal, panic_of};
-use evenkeel::{Conv2d, Float, Tensor, gradient_check};
+use evenkeel::{Conv2d, Float, Module, Tensor, gradient_check, rng};
 use ndarray::{Array4, array};
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -69,12 +69,14 @@ fn gradient_matches_finite_differences() {
 #[test]
 fn every_parameter_receives_a_gradient() {
     for (bias, expected) in [(true, 2), (false, 1)] {
-        let mut layer: Conv2d =
-            Conv2d::new(3, 4, [3, 2], &mut ChaCha8Rng::seed_from_u64(1)).with_bias(bias);
+        let mut layer: Conv2d = Conv2d::new(3, 4, [3, 2], &mut rng(1));
+        if !bias {
+            layer = layer.without_bias();
+        }
         let gradients = layer.forward(&normal(&[2, 3, 5, 4], 1)).square().sum().backward();
         assert_eq!((layer.parameters().len(), layer.parameters_mut().len()), (expected, expected));
         assert_eq!(gradients.len(), expected);
-        for parameter in layer.parameters() {
+        for parameter in &layer.parameters() {
             assert!(gradients.get(parameter).unwrap().value().iter().all(|d| *d != 0.0));
         }
     }

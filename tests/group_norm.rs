@@ -4,7 +4,7 @@ mod common;
 
 use approx::assert_relative_eq;
 use common::{assert_close, normal, panic_of, permuted, shuffled};
-use evenkeel::{Float, GroupNorm, InstanceNorm, LayerNorm, Tensor, gradient_check};
+use evenkeel::{Float, GroupNorm, InstanceNorm, LayerNorm, Module, Tensor, gradient_check};
 use ndarray::{Array1, ArrayD, Axis, array};
 use proptest::prelude::*;
 
@@ -122,14 +122,14 @@ fn closed_form_matches_composition() {
 fn every_parameter_receives_a_gradient() {
     for (mut layer, expected) in [
         (GroupNorm::new(2, 4), 2),
-        (GroupNorm::new(2, 4).with_bias(false), 1),
-        (GroupNorm::new(2, 4).with_affine(false), 0),
+        (GroupNorm::new(2, 4).without_bias(), 1),
+        (GroupNorm::new(2, 4).without_affine(), 0),
     ] {
         assert_eq!((layer.parameters().len(), layer.parameters_mut().len()), (expected, expected));
         let x = Tensor::parameter(normal(&[3, 4, 5], 1).value());
         let gradients = layer.forward(&x).backward_from(&normal(&[3, 4, 5], 2));
         assert_eq!(gradients.len(), expected + 1);
-        for parameter in layer.parameters() {
+        for parameter in &layer.parameters() {
             assert!(gradients.get(parameter).unwrap().value().iter().all(|d| *d != 0.0));
         }
     }
@@ -139,8 +139,8 @@ fn every_parameter_receives_a_gradient() {
 fn one_group_without_parameters_is_layer_norm_and_one_per_channel_instance_norm() {
     for shape in [[3, 4, 5, 1].as_slice(), &[2, 4, 3], &[2, 4, 3, 2, 5]] {
         let (x, dy) = (Tensor::parameter((normal(shape, 1) + 7.0).value()), normal(shape, 2));
-        let group = |groups| GroupNorm::new(groups, 4).with_affine(false).forward(&x);
-        let layer = LayerNorm::new(&shape[1..]).with_affine(false);
+        let group = |groups| GroupNorm::new(groups, 4).without_affine().forward(&x);
+        let layer = LayerNorm::new(&shape[1..]).without_affine();
         let pairs = [(group(1), layer.forward(&x)), (group(4), InstanceNorm::new(4).forward(&x))];
         for (got, want) in pairs {
             assert_close("y", &got, &want, 1e-13);
@@ -212,7 +212,7 @@ fn empty_batches_and_no_positions_give_empty_results_and_gradients_of_zero() {
         assert_eq!(y.shape(), shape);
         let gradients = y.sum().backward();
         assert_eq!(gradients.get(&x).unwrap().shape(), shape);
-        for parameter in layer.parameters() {
+        for parameter in &layer.parameters() {
             assert_eq!(gradients.get(parameter).unwrap(), &Tensor::new(Array1::zeros(4)));
         }
     }
@@ -303,7 +303,7 @@ proptest! {
         scale in 0.01..100.0f64, shift in -100.0..100.0f64,
     ) {
         // y(s·x + t, s²·eps) = y(x, eps); with eps 0, each group may have an s and a t of its own.
-        let layer = GroupNorm::new(groups, 2 * groups).with_affine(false).with_eps(0.0);
+        let layer = GroupNorm::new(groups, 2 * groups).without_affine().with_eps(0.0);
         let x = normal(&[3, groups, 2 * positions], seed);
         let scales = (normal(&[3, groups, 1], seed + 1) / 4.0).exp() * scale;
         let shifts = normal(&[3, groups, 1], seed + 2) * scale * shift;

@@ -4,7 +4,7 @@ mod common;
 
 use approx::assert_relative_eq;
 use common::{normal, panic_of};
-use evenkeel::{Linear, Tensor, cross_entropy, gradient_check};
+use evenkeel::{Linear, Module, Tensor, cross_entropy, gradient_check, rng};
 use ndarray::array;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -40,12 +40,14 @@ fn linear_maps_each_row_whatever_axes_stand_before_it() {
 #[test]
 fn every_parameter_of_linear_receives_a_gradient() {
     for (bias, expected) in [(true, 2), (false, 1)] {
-        let mut layer: Linear =
-            Linear::new(3, 4, &mut ChaCha8Rng::seed_from_u64(1)).with_bias(bias);
+        let mut layer: Linear = Linear::new(3, 4, &mut rng(1));
+        if !bias {
+            layer = layer.without_bias();
+        }
         let gradients = layer.forward(&normal(&[2, 3], 1)).square().sum().backward();
         assert_eq!((layer.parameters().len(), layer.parameters_mut().len()), (expected, expected));
         assert_eq!(gradients.len(), expected);
-        for parameter in layer.parameters() {
+        for parameter in &layer.parameters() {
             assert!(gradients.get(parameter).unwrap().value().iter().all(|d| *d != 0.0));
         }
     }

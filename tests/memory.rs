@@ -63,9 +63,8 @@ fn a_training_loop_of_10_000_steps_holds_its_memory_flat() {
             let mut passing = Tensor::parameter(Array::zeros((5, 3)));
             let logits = l2.forward(&norm.forward(&l1.forward(&x)).relu()) + &passing;
             let gradients = cross_entropy(&logits, &targets).backward();
-            let parameters = l1.parameters_mut().into_iter().chain(norm.parameters_mut());
-            adam.step(parameters.chain([&mut passing]), &gradients);
-            sgd.step(l2.parameters_mut().into_iter().chain([&mut passing]), &gradients);
+            adam.step((&mut l1, &mut norm, &mut passing), &gradients);
+            sgd.step((&mut l2, &mut passing), &gradients);
         }
     };
     train(1_000);

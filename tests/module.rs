@@ -7,7 +7,8 @@ mod common;
 use common::{assert_panics, normal};
 use evenkeel::{
     Adam, BatchNorm, Conv2d, Float, GroupNorm, InstanceNorm, LayerNorm, Linear, Mask, Module,
-    MultiHeadAttention, NormPlacement, RMSNorm, Sgd, Tensor, TransformerBlock, load, named, save,
+    MultiHeadAttention, Named, NormPlacement, RMSNorm, Sgd, Tensor, TransformerBlock, load, named,
+    save,
 };
 use ndarray::array;
 use rand::SeedableRng;
@@ -21,7 +22,7 @@ struct Network {
 }
 
 impl Module for Network {
-    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor)> {
+    fn tensors_mut(&mut self) -> Named<'_> {
         named([("l1", &mut self.l1), ("norm", &mut self.norm), ("l2", &mut self.l2)])
     }
 }
@@ -66,26 +67,26 @@ fn a_target_network_is_a_copy_and_not_a_clone() {
     let gradients = loss(&network, &target).backward();
     assert_eq!(gradients.len(), 6);
     assert!(gradients.norm() > 0.1);
-    for (frozen, parameter) in target.tensors_mut().iter().zip(network.parameters_mut()) {
+    for (frozen, parameter) in target.tensors_mut().iter().zip(network.parameters()) {
         assert!(gradients.get(frozen.1).is_none());
-        assert_eq!(both[parameter], gradients[parameter]);
+        assert_eq!(both[&parameter], gradients[&parameter]);
     }
 
     let before = target.forward(&x);
     let (mut adam, start) = (Adam::new(0.01), loss(&network, &target).item());
     for _ in 0..50 {
         let gradients = loss(&network, &target).backward();
-        adam.step(network.parameters_mut(), &gradients);
+        adam.step(&mut network, &gradients);
     }
     assert_eq!(target.forward(&x), before);
     assert!(loss(&network, &target).item() < 0.5 * start);
 
     // The target follows slowly, and then all at once.
-    for (new, old) in network.parameters_mut().into_iter().zip(target.tensors_mut()) {
+    for (new, old) in network.parameters().into_iter().zip(target.tensors_mut()) {
         old.1.assign(&old.1.value() * 0.5 + &new.value() * 0.5);
     }
     assert_ne!(target.forward(&x), before);
-    for (new, old) in network.parameters_mut().into_iter().zip(target.tensors_mut()) {
+    for (new, old) in network.parameters().into_iter().zip(target.tensors_mut()) {
         old.1.assign(new.value());
     }
     assert_eq!(target.forward(&x), network.forward(&x));
@@ -100,9 +101,9 @@ fn a_copy_trains_by_itself_and_the_original_stays() {
     let (mut adam, mut sgd) = (Adam::new(0.1), Sgd::new(0.1).with_momentum(0.9));
     for _ in 0..3 {
         let gradients = copy.forward(&x).square().mean().backward();
-        adam.step(copy.parameters_mut(), &gradients);
-        sgd.step(copy.parameters_mut(), &gradients);
-        for parameter in network.parameters_mut() {
+        adam.step(&mut copy, &gradients);
+        sgd.step(&mut copy, &gradients);
+        for parameter in &network.parameters() {
             assert!(gradients.get(parameter).is_none());
             assert!(adam.moments(parameter).is_none() && sgd.velocity(parameter).is_none());
         }
@@ -142,19 +143,19 @@ fn every_layer_names_all_its_tensors_and_can_be_copied_and_frozen() {
         let rng = &mut ChaCha8Rng::seed_from_u64(1);
         let running = "gamma beta running_mean running_var num_batches_tracked";
         check(LayerNorm::<T>::new([2, 3]), "gamma beta", 0);
-        check(LayerNorm::<T>::new(3).with_bias(false), "gamma beta", 1);
-        check(LayerNorm::<T>::new(3).with_affine(false), "gamma beta", 2);
+        check(LayerNorm::<T>::new(3).without_bias(), "gamma beta", 1);
+        check(LayerNorm::<T>::new(3).without_affine(), "gamma beta", 2);
         check(RMSNorm::<T>::new(3), "gamma", 0);
         check(BatchNorm::<T>::new(3), running, 3);
         check(GroupNorm::<T>::new(2, 4), "gamma beta", 0);
         check(InstanceNorm::<T>::new(3), running, 5);
-        check(InstanceNorm::<T>::new(3).with_affine(true), running, 3);
+        check(InstanceNorm::<T>::new(3).with_affine(), running, 3);
         check(Linear::<T>::new(3, 2, rng), "weight bias", 0);
-        check(Linear::<T>::new(3, 2, rng).with_bias(false), "weight bias", 1);
+        check(Linear::<T>::new(3, 2, rng).without_bias(), "weight bias", 1);
         check(Conv2d::<T>::new(3, 2, [1, 2], rng), "weight bias", 0);
         let attention = "in_proj_weight in_proj_bias out_proj.weight out_proj.bias";
         check(MultiHeadAttention::<T>::new(4, 2, rng), attention, 0);
-        check(MultiHeadAttention::<T>::new(4, 2, rng).with_bias(false), attention, 2);
+        check(MultiHeadAttention::<T>::new(4, 2, rng).without_bias(), attention, 2);
         let block = "self_attn.in_proj_weight self_attn.in_proj_bias self_attn.out_proj.weight \
                      self_attn.out_proj.bias linear1.weight linear1.bias linear2.weight \
                      linear2.bias norm1.gamma norm1.beta norm2.gamma norm2.beta";
@@ -167,14 +168,15 @@ fn every_layer_names_all_its_tensors_and_can_be_copied_and_frozen() {
 }
 
 #[test]
-fn the_methods_of_layers_and_of_modules_agree_on_what_is_trained() {
+fn parameters_are_what_is_trained_shared_or_to_be_changed() {
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
-    let mut block = TransformerBlock::new(4, 2, 6, NormPlacement::Post, rng);
-    block.linear1 = block.linear1.with_bias(false);
-    let own: Vec<Tensor> = block.parameters().into_iter().cloned().collect();
-    let by_module = Module::parameters_mut(&mut block);
-    assert_eq!(by_module.len(), 11);
-    assert!(own.iter().eq(by_module.iter().map(|p| &**p)));
+    let mut block: TransformerBlock = TransformerBlock::new(4, 2, 6, NormPlacement::Post, rng);
+    block.linear1 = block.linear1.without_bias();
+    let handles = block.parameters();
+    let by_name = block.parameters_mut();
+    assert_eq!(by_name.len(), 11);
+    assert!(by_name.iter().all(|(name, _)| name != "linear1.bias"));
+    assert!(handles.iter().eq(by_name.iter().map(|(_, parameter)| &**parameter)));
 }
 
 #[test]
@@ -187,8 +189,8 @@ fn a_copied_block_computes_what_the_block_computes_with_parameters_of_its_own() 
     assert_eq!(y, of_copy);
     let (one, two) = (y.square().sum().backward(), of_copy.square().sum().backward());
     for (own, new) in block.parameters().into_iter().zip(copy.parameters()) {
-        assert_eq!(one[own], two[new]);
-        assert!(one.get(new).is_none() && two.get(own).is_none());
+        assert_eq!(one[&own], two[&new]);
+        assert!(one.get(&new).is_none() && two.get(&own).is_none());
     }
 }
 
@@ -238,7 +240,7 @@ fn a_step_moves_what_a_tuple_of_references_leads_to() {
     let x = normal(&[3, 2], 1);
     let gradients = norm.forward(&x).matmul(&w).square().sum().backward();
     let before = w.detach();
-    Adam::new(0.1).step((&mut w, &mut norm).parameters_mut(), &gradients);
+    Adam::new(0.1).step((&mut w, &mut norm), &gradients);
     assert_ne!(w, before);
     assert_ne!(norm.gamma, Tensor::new(array![1.0, 1.0]));
 }
@@ -274,8 +276,8 @@ fn what_a_module_names_is_saved_and_loaded_whole() {
     let (mut trained, mut fresh) = (new(1), new(2));
     let x = normal(&[7, 3], 2);
     let _ = trained.1.forward_train(&trained.0.forward(&x));
-    save(&path, trained.tensors_mut()).unwrap();
-    load(&path, fresh.tensors_mut()).unwrap();
+    save(&path, &mut trained).unwrap();
+    load(&path, &mut fresh).unwrap();
     assert_eq!(fresh.1.forward(&fresh.0.forward(&x)), trained.1.forward(&trained.0.forward(&x)));
     assert_eq!(fresh.parameters_mut().len(), 8);
 }
@@ -293,4 +295,38 @@ fn a_module_behind_a_reference_is_copied_too() {
         assert_eq!(copy.l1.weight, network.l1.weight);
         assert!(copy.l1.weight.sum().backward().get(&network.l1.weight).is_none());
     }
+}
+
+/// γ or β alone is trained: the other is a constant, and gets no gradient.
+#[test]
+fn gamma_and_beta_are_trained_one_without_the_other() {
+    let x = normal(&[4, 3, 5], 1);
+    macro_rules! check {
+        ($layer:expr, $forward:ident, $x:expr) => {
+            for trained in [[true, false], [false, true], [false, false], [true, true]] {
+                #[allow(unused_mut)] // BatchNorm alone changes in its pass
+                let mut layer = $layer;
+                let constant = |tensor: &mut Tensor| *tensor = tensor.detach();
+                [&mut layer.gamma, &mut layer.beta]
+                    .into_iter()
+                    .zip(trained)
+                    .filter(|(_, trained)| !trained)
+                    .for_each(|(tensor, _)| constant(tensor));
+                let x = Tensor::parameter($x.value());
+                let gradients = layer.$forward(&x).backward_from(&$x);
+                let got = [&layer.gamma, &layer.beta].map(|tensor| gradients.get(tensor).is_some());
+                assert_eq!((got, gradients.len()), (trained, 1 + layer.parameters().len()));
+                let both = $layer;
+                let gradients = both.clone().$forward(&x).backward_from(&$x);
+                let sums = [&gradients[&both.gamma], &gradients[&both.beta]];
+                assert!(sums.iter().all(|sum| sum.square().sum().item() > 0.0));
+            }
+        };
+    }
+    check!(LayerNorm::new(5), forward, x);
+    check!(BatchNorm::new(3), forward_train, x);
+    check!(BatchNorm::new(5), forward_train, x.reshape(&[12, 5]));
+    check!(BatchNorm::new(3), forward, x);
+    check!(GroupNorm::new(3, 3), forward, x);
+    check!(InstanceNorm::new(3).with_affine(), forward, x);
 }

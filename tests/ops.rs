@@ -14,7 +14,7 @@ mod sums;
 
 use approx::assert_relative_eq;
 use common::{assert_close, normal, panic_of};
-use evenkeel::{Tensor, gradient_check};
+use evenkeel::{Mask, Tensor, gradient_check, scaled_dot_product_attention};
 use ndarray::{Array2, Axis, array, s, stack};
 use proptest::prelude::*;
 
@@ -307,4 +307,26 @@ proptest! {
         let views: Vec<_> = tensors.iter().map(Tensor::value).collect();
         prop_assert_eq!(joined.value(), stack(Axis(0), &views).unwrap());
     }
+}
+
+/// Memory that is used again holds what was in it: here NaN.
+#[test]
+fn products_do_not_read_what_stood_in_their_memory() {
+    let n = 150; // large enough for the memory to be kept
+    let one = Tensor::parameter(Array2::from_elem((n, n), 1.0));
+    let leave_nan = || (0..4).for_each(|_| drop(&one * f64::NAN));
+    let all = |tensor: &Tensor, number: f64| tensor.value().iter().all(|&x| x == number);
+    leave_nan();
+    let y = one.matmul(&one);
+    assert!(all(&y, n as f64));
+    leave_nan();
+    assert!(all(&y.backward_from(&one.detach())[&one], 2.0 * n as f64));
+    leave_nan();
+    assert!(all(&Tensor::new(Array2::zeros((n * n, 0))).sum_axis(1), 0.0));
+    leave_nan();
+    let y = scaled_dot_product_attention(&one, &one, &one, &Mask::Causal, None);
+    assert!(y.value().iter().all(|y| (y - 1.0).abs() < 1e-13));
+    leave_nan();
+    let gradients = y.sum().backward();
+    assert!((gradients[&one].sum().item() - (n * n) as f64).abs() < 1e-8);
 }

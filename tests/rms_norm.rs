@@ -7,7 +7,7 @@ use common::{
     ROWS, all_nan, assert_close, assert_close_relative, assert_panics, long_row, narrow, normal,
     rows, wide,
 };
-use evenkeel::{Adam, RMSNorm, Tensor, gradient_check};
+use evenkeel::{Adam, Module, RMSNorm, Tensor, gradient_check};
 use ndarray::{Array1, Array2, Axis, Slice, array};
 use proptest::prelude::*;
 
@@ -86,12 +86,12 @@ fn closed_form_matches_composition() {
 #[test]
 fn every_parameter_receives_a_gradient() {
     // γ and no other: the layer has no bias.
-    for (layer, expected) in [(RMSNorm::new(4), 1), (RMSNorm::new(4).with_affine(false), 0)] {
+    for (layer, expected) in [(RMSNorm::new(4), 1), (RMSNorm::new(4).without_affine(), 0)] {
         assert_eq!(layer.parameters().len(), expected);
         let x = Tensor::parameter(normal(&[3, 4], 1).value());
         let gradients = layer.forward(&x).backward_from(&normal(&[3, 4], 2));
         assert_eq!(gradients.len(), expected + 1);
-        for parameter in layer.parameters() {
+        for parameter in &layer.parameters() {
             assert!(gradients.get(parameter).unwrap().value().iter().all(|d| *d != 0.0));
         }
     }
@@ -102,7 +102,7 @@ fn without_affine_parameters_gamma_is_one() {
     let x = Tensor::parameter(normal(&[2, 3, 5], 1).value());
     let dy = normal(&[2, 3, 5], 2);
     let [(y, dx), (plain_y, plain_dx)] =
-        [RMSNorm::new([3, 5]), RMSNorm::new([3, 5]).with_affine(false)].map(|layer| {
+        [RMSNorm::new([3, 5]), RMSNorm::new([3, 5]).without_affine()].map(|layer| {
             let y = layer.forward(&x);
             let dx = y.backward_from(&dy).get(&x).unwrap().clone();
             (y, dx)
@@ -225,7 +225,7 @@ fn an_old_graph_and_a_clone_keep_their_numbers_when_the_parameters_move() {
     let y = layer.forward(&x);
     let loss = y.square().sum();
     let before = loss.backward().get(&layer.gamma).unwrap().clone();
-    Adam::new(0.5).step(layer.parameters_mut(), &loss.backward());
+    Adam::new(0.5).step(&mut layer, &loss.backward());
     assert_ne!(layer.forward(&x), y);
     assert_eq!(copy.forward(&x), y);
     assert_eq!(loss.backward().get(&layer.gamma).unwrap(), &before);

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{normal, panic_of};
-use evenkeel::{Adam, LoadError, SaveError, Tensor, load, save};
+use evenkeel::{Adam, LoadError, Named, SaveError, Tensor, load, named, save};
 use ndarray::{Array, array};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -26,7 +26,8 @@ fn file_in(folder: &TempDir) -> PathBuf {
 /// What `load` says about the file when asked for these tensors; they must not change.
 fn refused(path: &Path, tensors: &mut [(&str, Tensor)]) -> (LoadError, String) {
     let before = tensors.to_vec();
-    let error = load(path, tensors.iter_mut().map(|(name, tensor)| (*name, tensor))).unwrap_err();
+    let pairs = tensors.iter_mut().map(|(name, tensor)| (*name, tensor));
+    let error = load(path, pairs.collect::<Named>()).unwrap_err();
     assert_eq!(tensors, before);
     let message = error.to_string();
     let message = message.strip_prefix(&format!("{}: ", path.display())).unwrap().to_owned();
@@ -45,9 +46,10 @@ fn what_is_saved_comes_back_bit_for_bit() {
         ("rank 4", normal(&[2, 3, 1, 5], 1)),
         ("ünïcode \"quoted\"\n", normal(&[2], 2)),
     ];
-    save(&path, tensors.iter().map(|(name, tensor)| (name, tensor))).unwrap();
+    let mut saved = tensors.clone();
+    save(&path, saved.iter_mut().map(|(name, tensor)| (*name, tensor)).collect::<Named>()).unwrap();
     let mut back = tensors.clone().map(|(name, tensor)| (name, &tensor * 0.0 + 7.0));
-    load(&path, back.iter_mut().map(|(name, tensor)| (name, tensor))).unwrap();
+    load(&path, back.iter_mut().map(|(name, tensor)| (*name, tensor)).collect::<Named>()).unwrap();
     for ((_, saved), (_, loaded)) in tensors.iter().zip(&back) {
         assert_eq!(saved.shape(), loaded.shape());
         let bits = |tensor: &Tensor| tensor.value().map(|x| x.to_bits());
@@ -55,40 +57,41 @@ fn what_is_saved_comes_back_bit_for_bit() {
     }
 
     let saved = odd.map(|&x| x as f32);
-    save(&path, [("odd", Tensor::new(saved.view()))]).unwrap();
+    save(&path, named([("odd", &mut Tensor::new(saved.view()))])).unwrap();
     let mut loaded = Tensor::<f32>::new(Array::zeros(6));
-    load(&path, [("odd", &mut loaded)]).unwrap();
+    load(&path, named([("odd", &mut loaded)])).unwrap();
     assert_eq!(saved.map(|x| x.to_bits()).into_dyn(), loaded.value().map(|x| x.to_bits()));
 }
 
 #[test]
 fn the_same_tensors_give_the_same_file_in_any_order() {
     let folder = tempfile::tempdir().unwrap();
-    let (a, b) = (normal(&[3], 1), normal(&[2, 2], 2));
-    let bytes = |tensors: [(&str, &Tensor); 2]| {
+    let (mut a, mut b) = (normal(&[3], 1), normal(&[2, 2], 2));
+    let bytes = |tensors: Named| {
         save(file_in(&folder), tensors).unwrap();
         fs::read(file_in(&folder)).unwrap()
     };
-    assert_eq!(bytes([("a", &a), ("b", &b)]), bytes([("b", &b), ("a", &a)]));
+    let one = bytes(named([("a", &mut a), ("b", &mut b)]));
+    assert_eq!(one, bytes(named([("b", &mut b), ("a", &mut a)])));
 }
 
 #[test]
 fn a_loaded_parameter_is_the_same_parameter() {
     let folder = tempfile::tempdir().unwrap();
-    save(file_in(&folder), [("w", &Tensor::new(array![5.0, 6.0]))]).unwrap();
+    save(file_in(&folder), named([("w", &mut Tensor::new(array![5.0, 6.0]))])).unwrap();
     let mut w = Tensor::parameter(array![1.0, 2.0]);
     let mut adam = Adam::new(0.1);
     let gradients = w.sum().backward();
     adam.step([&mut w], &gradients);
     let handle = w.clone();
 
-    load(file_in(&folder), [("w", &mut w)]).unwrap();
+    load(file_in(&folder), named([("w", &mut w)])).unwrap();
     assert_eq!(w, Tensor::new(array![5.0, 6.0]));
     assert!(w.is_parameter());
     assert!(gradients.get(&w).is_some() && adam.moments(&w).is_some());
     assert_eq!(handle, Tensor::new(array![0.9, 1.9].map(|x: &f64| x + 1e-9))); // the old numbers
     let mut constant = Tensor::new(array![0.0, 0.0]);
-    load(file_in(&folder), [("w", &mut constant)]).unwrap();
+    load(file_in(&folder), named([("w", &mut constant)])).unwrap();
     assert!(!constant.is_parameter());
 }
 
@@ -97,7 +100,8 @@ fn names_that_are_missing_or_not_asked_for_are_all_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = file_in(&folder);
     let (a, b) = (normal(&[2], 1), normal(&[3], 2));
-    save(&path, [("a", &a), ("l1.b", &b), ("l1.w", &b)]).unwrap();
+    save(&path, named([("a", &mut a.clone()), ("l1.b", &mut b.clone()), ("l1.w", &mut b.clone())]))
+        .unwrap();
     let (error, message) =
         refused(&path, &mut [("a", b.clone()), ("l1.weight", b.clone()), ("l1.bias", b.clone())]);
     assert_eq!(message, r#"missing ["l1.bias", "l1.weight"], not asked for ["l1.b", "l1.w"]"#);
@@ -110,7 +114,7 @@ fn names_that_are_missing_or_not_asked_for_are_all_told() {
 fn another_shape_is_refused_and_nothing_is_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let path = file_in(&folder);
-    save(&path, [("a", &normal(&[2], 1)), ("w", &normal(&[2, 3], 2))]).unwrap();
+    save(&path, named([("a", &mut normal(&[2], 1)), ("w", &mut normal(&[2, 3], 2))])).unwrap();
     for shape in [&[3, 2][..], &[6], &[2, 3, 1]] {
         let (error, message) =
             refused(&path, &mut [("a", normal(&[2], 3)), ("w", normal(shape, 4))]);
@@ -123,14 +127,14 @@ fn another_shape_is_refused_and_nothing_is_loaded() {
 fn another_element_type_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = file_in(&folder);
-    save(&path, [("w", &Tensor::<f32>::new(array![1.0, 2.0]))]).unwrap();
+    save(&path, named([("w", &mut Tensor::<f32>::new(array![1.0, 2.0]))])).unwrap();
     let (error, message) = refused(&path, &mut [("w", normal(&[2], 1))]);
     assert_eq!(message, "`w`: expected element type F64, got F32");
     assert!(matches!(error, LoadError::ElementType { .. }));
 
-    save(&path, [("w", &normal(&[2], 1))]).unwrap();
+    save(&path, named([("w", &mut normal(&[2], 1))])).unwrap();
     let mut w = Tensor::<f32>::new(array![1.0, 2.0]);
-    let message = load(&path, [("w", &mut w)]).unwrap_err().to_string();
+    let message = load(&path, named([("w", &mut w)])).unwrap_err().to_string();
     assert!(message.ends_with("`w`: expected element type F32, got F64"), "{message}");
 }
 
@@ -161,11 +165,11 @@ fn pytorchs_count_of_batches_is_taken_where_it_fits_exactly() {
     ] {
         fs::write(&path, file_of("I64", "[]", &i64::to_le_bytes(count))).unwrap();
         let mut n = scalar();
-        assert_eq!(load(&path, [("n", &mut n)]).is_ok(), fits_f64, "{count}");
+        assert_eq!(load(&path, named([("n", &mut n)])).is_ok(), fits_f64, "{count}");
         assert_eq!(n.item(), if fits_f64 { count as f64 } else { 0.0 });
         let mut n = Tensor::<f32>::new(ndarray::arr0(0.0));
         // 2²⁴ + 1 is the first integer that an f32 does not hold.
-        let loaded = load(&path, [("n", &mut n)]).is_ok();
+        let loaded = load(&path, named([("n", &mut n)])).is_ok();
         assert_eq!(loaded, fits_f32, "{count}");
     }
     fs::write(&path, file_of("I64", "[2]", &[0; 16])).unwrap();
@@ -189,7 +193,7 @@ fn a_file_that_is_not_there_is_an_error_with_its_path() {
 fn a_file_cut_off_anywhere_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = file_in(&folder);
-    save(&path, [("a", &normal(&[2], 1)), ("b", &normal(&[2, 3], 2))]).unwrap();
+    save(&path, named([("a", &mut normal(&[2], 1)), ("b", &mut normal(&[2, 3], 2))])).unwrap();
     let whole = fs::read(&path).unwrap();
     for length in 0..whole.len() {
         fs::write(&path, &whole[..length]).unwrap();
@@ -206,7 +210,7 @@ fn a_file_cut_off_anywhere_is_an_error() {
 fn a_damaged_file_never_panics() {
     let folder = tempfile::tempdir().unwrap();
     let path = file_in(&folder);
-    save(&path, [("a", &normal(&[2], 1)), ("b", &normal(&[2, 3], 2))]).unwrap();
+    save(&path, named([("a", &mut normal(&[2], 1)), ("b", &mut normal(&[2, 3], 2))])).unwrap();
     let whole = fs::read(&path).unwrap();
     proptest!(|(place in 0..whole.len(), byte: u8, garbage: Vec<u8>)| {
         let mut damaged = whole.clone();
@@ -214,7 +218,7 @@ fn a_damaged_file_never_panics() {
         for bytes in [damaged, garbage] {
             fs::write(&path, bytes).unwrap();
             let (mut a, mut b) = (normal(&[2], 3), normal(&[2, 3], 4));
-            let _ = load(&path, [("a", &mut a), ("b", &mut b)]);
+            let _ = load(&path, named([("a", &mut a), ("b", &mut b)]));
         }
     });
 }
@@ -242,7 +246,7 @@ fn lengths_made_up_to_overflow_are_an_error() {
     let (mut a, mut rest) = (normal(&[7], 1), (0..8).map(|_| normal(&[2], 2)).collect::<Vec<_>>());
     let names: Vec<String> = (0..8).map(|i| format!("t{i}")).collect();
     let rest = names.iter().map(String::as_str).zip(&mut rest);
-    assert!(load(&path, rest.chain([("a", &mut a)])).is_err());
+    assert!(load(&path, rest.chain([("a", &mut a)]).collect::<Named>()).is_err());
 }
 
 #[test]
@@ -250,12 +254,15 @@ fn a_name_given_twice_and_the_reserved_name_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = file_in(&folder);
     let (mut a, mut b) = (normal(&[2], 1), normal(&[2], 2));
-    let error = save(&path, [("a", &a), ("a", &b)]).unwrap_err();
+    let error = save(&path, named([("a", &mut a.clone()), ("a", &mut b.clone())])).unwrap_err();
     assert_eq!(error.to_string(), "two tensors are called `a`");
-    let error = save(&path, [("__metadata__", &a)]).unwrap_err();
-    assert!(matches!(error, SaveError::Reserved));
+    for other in ["a", "z"] {
+        let (mut a, mut b) = (a.clone(), b.clone());
+        let tensors = named([("__metadata__", &mut a), (other, &mut b)]);
+        assert!(matches!(save(&path, tensors), Err(SaveError::Reserved)));
+    }
     assert!(!path.exists());
-    let error = load(&path, [("a", &mut a), ("a", &mut b)]).unwrap_err();
+    let error = load(&path, named([("a", &mut a), ("a", &mut b)])).unwrap_err();
     assert_eq!(error.to_string(), "two tensors are called `a`");
 }
 
@@ -263,12 +270,13 @@ fn a_name_given_twice_and_the_reserved_name_are_refused() {
 fn a_save_that_fails_leaves_the_old_file_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = file_in(&folder);
-    let error = save(folder.path().join("no/where"), [("a", &normal(&[2], 1))]).unwrap_err();
+    let error =
+        save(folder.path().join("no/where"), named([("a", &mut normal(&[2], 1))])).unwrap_err();
     assert!(error.to_string().contains("where: "), "{error}");
 
     fs::create_dir(&path).unwrap(); // the new file cannot take this name
     fs::write(path.join("inside"), "").unwrap();
-    save(&path, [("a", &normal(&[2], 1))]).unwrap_err();
+    save(&path, named([("a", &mut normal(&[2], 1))])).unwrap_err();
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(left.len(), 1);
     assert!(path.join("inside").exists());
@@ -279,10 +287,10 @@ fn a_save_replaces_the_old_file_and_leaves_nothing_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = file_in(&folder);
     for seed in [1, 2] {
-        save(&path, [("a", &normal(&[2], seed))]).unwrap();
+        save(&path, named([("a", &mut normal(&[2], seed))])).unwrap();
     }
     let mut a = normal(&[2], 3);
-    load(&path, [("a", &mut a)]).unwrap();
+    load(&path, named([("a", &mut a)])).unwrap();
     assert_eq!(a, normal(&[2], 2));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
@@ -290,7 +298,7 @@ fn a_save_replaces_the_old_file_and_leaves_nothing_beside_it() {
 #[test]
 fn panics_when_loading_into_the_result_of_an_operation() {
     let mut sum = Tensor::parameter(array![1.0]).sum();
-    let (message, file) = panic_of(|| load("nowhere", [("sum", &mut sum)]));
+    let (message, file) = panic_of(|| load("nowhere", named([("sum", &mut sum)])));
     assert_eq!(
         message,
         "load: expected constants and parameters, but `sum` is the result of an operation"

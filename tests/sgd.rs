@@ -151,10 +151,8 @@ fn refuses_what_it_cannot_move_and_moves_nothing_then() {
     let gradients = w.sum().backward();
     let mut again = w.clone();
     let mut sgd = Sgd::new(0.1).with_momentum(0.9);
-    let mut refused = |parameters: &mut [&mut Tensor]| {
-        let parameters = parameters.iter_mut().map(|parameter| &mut **parameter);
-        panic_of(|| sgd.step(parameters, &gradients)).0
-    };
+    let mut refused =
+        |parameters: &mut [&mut Tensor]| panic_of(|| sgd.step(parameters, &gradients)).0;
     assert_eq!(
         refused(&mut [&mut w, &mut unused]),
         "Sgd: no gradient reached parameter 1 of shape [2]: was it used in the forward pass of this loss?"
@@ -165,7 +163,7 @@ fn refuses_what_it_cannot_move_and_moves_nothing_then() {
     );
     assert_eq!(
         refused(&mut [&mut w, &mut again]),
-        "Sgd: parameter 1 of shape [1] was given before, at position 0"
+        "Sgd: parameter 1 of shape [1] was given before, as parameter 0"
     );
     assert_eq!(refused(&mut []), "Sgd: expected at least one parameter, got none");
     assert_eq!(w.item(), 1.0);
@@ -196,4 +194,12 @@ fn panics_when_a_setting_is_out_of_range() {
 fn can_move_between_threads() {
     fn holds<T: Send + Sync>() {}
     holds::<Sgd>();
+}
+
+#[test]
+fn the_learning_rate_can_be_read_and_set() {
+    let mut sgd: Sgd = Sgd::new(0.5);
+    assert_eq!(sgd.lr(), 0.5);
+    sgd.set_lr(0.25);
+    assert_eq!(sgd.lr(), 0.25);
 }

@@ -285,3 +285,22 @@ fn any_memory_layout_becomes_row_major() {
     let dw = w.transpose().matmul(&normal(&[4, 2], 1)).sum().backward();
     assert_eq!(dw.get(&w).unwrap().shape(), [4, 3]);
 }
+
+#[test]
+fn tensors_can_be_compared_with_a_tolerance_as_numbers_are() {
+    let (a, b) = (Tensor::new(array![1.0, 2.0]), Tensor::new(array![1.0, 2.0 + 1e-9]));
+    assert!(
+        approx::abs_diff_eq!(a, b, epsilon = 1e-8) && approx::abs_diff_ne!(a, b, epsilon = 1e-10)
+    );
+    assert!(
+        approx::relative_eq!(a, b, epsilon = 1e-8) && approx::relative_ne!(a, b, epsilon = 1e-10)
+    );
+    let last_place = Tensor::new(array![1.0 + f64::EPSILON, 2.0]);
+    assert!(approx::relative_eq!(a * 8.0, last_place * 8.0)); // by default one rounding
+    let a = Tensor::new(array![1.0]);
+    for other in [Tensor::new(array![[1.0]]), Tensor::new(array![1.0, 1.0])] {
+        assert!(approx::abs_diff_ne!(a, other, epsilon = 1.0));
+    }
+    let nan = Tensor::new(array![f64::NAN]);
+    assert!(approx::abs_diff_ne!(nan, nan, epsilon = 1.0));
+}

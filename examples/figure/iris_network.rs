@@ -2,7 +2,7 @@
 //! you need.
 
 use evenkeel::datasets::{self, Standardizer};
-use evenkeel::{Adam, LayerNorm, Linear, Tensor, cross_entropy};
+use evenkeel::{Adam, LayerNorm, Linear, Module, Named, Tensor, cross_entropy, named};
 use ndarray::Array;
 use ndarray_rand::{RandomExt, rand_distr::StandardNormal};
 use rand::Rng;
@@ -33,10 +33,9 @@ impl Flowers {
 }
 
 /// What can be trained.
-pub trait Network {
+pub trait Network: Module {
     /// From features to one logit per species.
     fn forward(&self, x: &Tensor) -> Tensor;
-    fn parameters_mut(&mut self) -> Vec<&mut Tensor>;
 }
 
 /// The network of section 14.7, from bare tensors.
@@ -71,13 +70,12 @@ impl Network for TensorNetwork {
         };
         h.relu().matmul(&self.w2) + &self.b2
     }
+}
 
-    fn parameters_mut(&mut self) -> Vec<&mut Tensor> {
+impl Module for TensorNetwork {
+    fn tensors_mut(&mut self) -> Named<'_> {
         let Self { w1, b1, norm, w2, b2 } = self;
-        [w1, b1, w2, b2]
-            .into_iter()
-            .chain(norm.iter_mut().flat_map(LayerNorm::parameters_mut))
-            .collect()
+        named([("w1", w1), ("b1", b1), ("norm", norm), ("w2", w2), ("b2", b2)])
     }
 }
 
@@ -103,11 +101,12 @@ impl Network for LinearNetwork {
         };
         self.output.forward(&h.relu())
     }
+}
 
-    fn parameters_mut(&mut self) -> Vec<&mut Tensor> {
+impl Module for LinearNetwork {
+    fn tensors_mut(&mut self) -> Named<'_> {
         let Self { hidden, norm, output } = self;
-        let norm = norm.iter_mut().flat_map(LayerNorm::parameters_mut);
-        hidden.parameters_mut().into_iter().chain(norm).chain(output.parameters_mut()).collect()
+        named([("hidden", hidden), ("norm", norm), ("output", output)])
     }
 }
 
@@ -148,7 +147,7 @@ pub fn train(network: &mut impl Network, examples: &Examples, steps: usize) -> V
         let logits = network.forward(&examples.x);
         let loss = cross_entropy(&logits, &examples.species);
         scores.push(Score::new(&logits, &loss, &examples.species));
-        adam.step(network.parameters_mut(), &loss.backward());
+        adam.step(&mut *network, &loss.backward());
     }
     scores.push(score(network, examples));
     scores

@@ -1,4 +1,4 @@
-//! Handwritten digits. Page: `book/src/iris.md`.
+//! Handwritten digits.
 
 use super::Dataset;
 
@@ -30,7 +30,6 @@ use super::Dataset;
 ///
 /// E. Alpaydin, C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning
 /// Repository, 1998: its test part, as scikit-learn ships it. Page: `book/src/iris.md`.
-#[must_use]
 pub fn digits() -> Dataset {
     // The file is part of this crate, and `tests/datasets.rs` reads every row of it.
     Dataset::from_csv(include_bytes!("digits.csv").as_slice()).expect("a whole table")

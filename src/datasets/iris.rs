@@ -1,4 +1,4 @@
-//! Fisher's Iris. Page: `book/src/iris.md`.
+//! Fisher's Iris.
 
 use super::Dataset;
 
@@ -19,7 +19,6 @@ use super::Dataset;
 ///
 /// R. A. Fisher, *The use of multiple measurements in taxonomic problems*, Annals of Eugenics 7
 /// (1936) 179–188. Page: `book/src/iris.md`.
-#[must_use]
 pub fn iris() -> Dataset {
     // The file is part of this crate, and `tests/datasets.rs` reads every row of it.
     let table = Dataset::from_csv(include_bytes!("iris.csv").as_slice()).expect("a whole table");

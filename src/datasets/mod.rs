@@ -1,4 +1,4 @@
-//! Data to learn from, embedded, so that nothing is fetched, or your own. Page: `book/src/iris.md`.
+//! Data to learn from, embedded, so that nothing is fetched, or your own.
 //!
 //! `src/datasets/ORIGIN.md` tells where the numbers come from.
 
@@ -28,6 +28,7 @@ pub use table::TableError;
 /// assert!(format!("{:?}", datasets::digits()).len() < 3000); // of 115008 numbers
 /// ```
 #[derive(Clone, PartialEq)]
+#[must_use]
 pub struct Dataset {
     /// One row per example: `[examples, features]`.
     pub features: Array2<f64>,
@@ -41,13 +42,11 @@ pub struct Dataset {
 
 impl Dataset {
     /// How many examples there are.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.targets.len()
     }
 
     /// Whether there are none.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.targets.is_empty()
     }
@@ -64,7 +63,6 @@ impl Dataset {
     ///
     /// # Panics
     /// If there are not at least `test_len` rows.
-    #[must_use]
     #[track_caller]
     pub fn split(&self, test_len: usize, rng: &mut impl Rng) -> (Self, Self) {
         assert!(

@@ -1,4 +1,4 @@
-//! [`Standardizer`]: features to mean 0 and standard deviation 1. Page: `book/src/iris.md`.
+//! [`Standardizer`]: features to mean 0 and standard deviation 1.
 
 use ndarray::{Array1, Array2, ArrayView1};
 
@@ -19,6 +19,7 @@ use ndarray::{Array1, Array2, ArrayView1};
 ///
 /// Page: `book/src/iris.md`.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Standardizer {
     /// Each column by itself: its unit as a factor, a power of two.
     scale: Array1<f64>,
@@ -37,7 +38,6 @@ impl Standardizer {
     ///
     /// # Panics
     /// If there are no rows.
-    #[must_use]
     #[track_caller]
     pub fn fit(features: &Array2<f64>) -> Self {
         assert!(features.nrows() > 0, "Standardizer: expected at least one row, got none");
@@ -51,7 +51,6 @@ impl Standardizer {
     ///
     /// # Panics
     /// If the number of columns is not that of the fitted rows.
-    #[must_use]
     #[track_caller]
     pub fn apply(&self, features: &Array2<f64>) -> Array2<f64> {
         assert!(

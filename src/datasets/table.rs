@@ -1,4 +1,4 @@
-//! [`Dataset::from_csv`]: a table from a file. Page: `book/src/iris.md`.
+//! [`Dataset::from_csv`]: a table from a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};

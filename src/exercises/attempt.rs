@@ -1,4 +1,4 @@
-//! Runs a reader's code and catches its panic, silently. Page: `book/src/exercises.md`.
+//! Runs a reader's code and catches its panic, silently.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, set_hook, take_hook};

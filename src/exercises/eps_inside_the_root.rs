@@ -1,4 +1,4 @@
-//! Exercise: where ε stands. Page: `book/src/layer_norm.md`.
+//! Exercise: where ε stands.
 
 use std::fmt;
 
@@ -6,7 +6,8 @@ use ndarray::Array2;
 
 use super::Exercise;
 use super::judge::{Output, judge, normal, shape};
-use crate::{LayerNorm, Tensor};
+use crate::engine::Tensor;
+use crate::norm::LayerNorm;
 
 /// The normalization of a row, x̂, with ε inside the root.
 ///
@@ -24,7 +25,6 @@ use crate::{LayerNorm, Tensor};
 /// let Verdict::Wrong(why) = without else { panic!() };
 /// assert!(why.starts_with("your answer leaves ε out: "));
 /// ```
-#[must_use]
 #[track_caller]
 pub fn eps_inside_the_root() -> Exercise<fn(&Tensor, f64) -> Tensor> {
     Exercise::new("eps_inside_the_root", |answer| {

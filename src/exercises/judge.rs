@@ -1,4 +1,4 @@
-//! Compares an answer with the right one and with the usual mistakes. Page: `book/src/exercises.md`.
+//! Compares an answer with the right one and with the usual mistakes.
 
 use std::fmt::Display;
 
@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::Tensor;
+use crate::engine::Tensor;
 
 /// How far an answer may be off, where the largest number is 1: far more than `f64` loses in any
 /// sound way of computing it, and far less than any mistake.

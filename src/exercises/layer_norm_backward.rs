@@ -1,10 +1,11 @@
-//! Exercise: the gradients of LayerNorm. Page: `book/src/layer_norm.md`.
+//! Exercise: the gradients of LayerNorm.
 
 use std::fmt;
 
 use super::Exercise;
 use super::judge::{Output, judge, normal, shape};
-use crate::{LayerNorm, Tensor};
+use crate::engine::Tensor;
+use crate::norm::LayerNorm;
 
 /// The backward pass of LayerNorm: dx, dγ and dβ from dy.
 ///
@@ -19,7 +20,6 @@ use crate::{LayerNorm, Tensor};
 /// let Verdict::Wrong(why) = zeros else { panic!() };
 /// assert!(why.starts_with("your dβ is the same for different inputs: "));
 /// ```
-#[must_use]
 #[track_caller]
 pub fn layer_norm_backward() -> Exercise<Backward> {
     Exercise::new("layer_norm_backward", |answer| {

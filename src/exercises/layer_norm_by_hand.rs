@@ -1,4 +1,4 @@
-//! Exercise: LayerNorm by hand. Page: `book/src/layer_norm.md`.
+//! Exercise: LayerNorm by hand.
 
 use std::fmt;
 
@@ -6,7 +6,8 @@ use ndarray::ArrayView1;
 
 use super::Exercise;
 use super::judge::{Output, judge};
-use crate::{LayerNorm, Tensor};
+use crate::engine::Tensor;
+use crate::norm::LayerNorm;
 
 /// LayerNorm of a row of four numbers, in plain arithmetic and without ε.
 ///
@@ -21,7 +22,6 @@ use crate::{LayerNorm, Tensor};
 /// let Verdict::Wrong(why) = layer_norm_by_hand().verdict(constant) else { panic!() };
 /// assert!(why.starts_with("your answer is the same for different inputs: "));
 /// ```
-#[must_use]
 #[track_caller]
 pub fn layer_norm_by_hand() -> Exercise<fn([f64; 4]) -> [f64; 4]> {
     Exercise::new("layer_norm_by_hand", |answer| {

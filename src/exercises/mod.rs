@@ -38,6 +38,7 @@ pub use layer_norm_by_hand::layer_norm_by_hand;
 pub use which_axis::which_axis;
 
 /// One exercise; `A` is the function that the reader writes.
+#[must_use]
 pub struct Exercise<A> {
     name: &'static str,
     judge: fn(A) -> Result<(), String>,
@@ -47,6 +48,7 @@ pub struct Exercise<A> {
 
 /// What an answer came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub enum Verdict {
     /// Right on every input.
     Solved,
@@ -73,7 +75,6 @@ impl<A> Exercise<A> {
     ///     "your answer returns the row as it came: for [1.0, 2.0, 3.0, 4.0], at [3]: 4.0000, expected 1.3416"
     /// );
     /// ```
-    #[must_use]
     pub fn verdict(&self, answer: A) -> Verdict {
         match attempt::attempt(|| (self.judge)(answer)) {
             Ok(Ok(())) => Verdict::Solved,

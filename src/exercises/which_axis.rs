@@ -1,10 +1,11 @@
-//! Exercise: which axis the statistics run along. Page: `book/src/layer_norm.md`.
+//! Exercise: which axis the statistics run along.
 
 use std::fmt;
 
 use super::Exercise;
 use super::judge::{Output, judge, normal, shape};
-use crate::{LayerNorm, Tensor};
+use crate::engine::Tensor;
+use crate::norm::LayerNorm;
 
 /// LayerNorm of a matrix, from primitive operations: which axis do its statistics run along?
 ///
@@ -22,7 +23,6 @@ use crate::{LayerNorm, Tensor};
 /// });
 /// assert_eq!(the_layer_itself, Verdict::Solved);
 /// ```
-#[must_use]
 #[track_caller]
 pub fn which_axis() -> Exercise<fn(&Tensor, &Tensor, &Tensor) -> Tensor> {
     Exercise::new("which_axis", |answer| {

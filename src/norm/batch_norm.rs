@@ -1,11 +1,13 @@
-//! [`BatchNorm`]: each channel to mean 0 and variance 1, over the batch. Page: `book/src/conventions.md`.
+//! [`BatchNorm`]: each channel to mean 0 and variance 1, over the batch.
 
 use ndarray::Array1;
 
 use super::channels;
 use super::planes::{Planes, Together};
+use super::sets::Statistics;
 use super::{checked_eps, running};
-use crate::{Float, Tensor, init, shape};
+use crate::engine::{Module, Named, Tensor, named, shape};
+use crate::machine::Float;
 
 /// Normalizes each channel over the batch and all positions, then scales by γ and shifts by β; at
 /// inference with what training remembered of the batches.
@@ -76,6 +78,7 @@ use crate::{Float, Tensor, init, shape};
 ///
 /// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct BatchNorm<T: Float = f64> {
     num_features: usize,
     eps: f64,
@@ -105,7 +108,6 @@ impl<T: Float> BatchNorm<T> {
     ///
     /// # Panics
     /// If there are more channels than memory has addresses.
-    #[must_use]
     #[track_caller]
     pub fn new(num_features: usize) -> Self {
         shape::addressable::<T>("BatchNorm", &[num_features]);
@@ -127,7 +129,6 @@ impl<T: Float> BatchNorm<T> {
     ///
     /// # Panics
     /// If it is negative, infinite or NaN.
-    #[must_use]
     #[track_caller]
     pub fn with_eps(mut self, eps: f64) -> Self {
         self.eps = checked_eps("BatchNorm", eps);
@@ -149,33 +150,28 @@ impl<T: Float> BatchNorm<T> {
     ///
     /// # Panics
     /// If it is not within 0..=1.
-    #[must_use]
     #[track_caller]
     pub fn with_momentum(mut self, momentum: impl Into<Option<f64>>) -> Self {
         self.momentum = running::checked_momentum("BatchNorm", momentum.into());
         self
     }
 
-    /// With `false`, β is a constant zero: nothing is added and nothing trained. The default is
-    /// `true`.
-    #[must_use]
-    pub fn with_bias(mut self, bias: bool) -> Self {
-        self.beta = init::zeros(self.num_features, bias);
+    /// Leaves β out: a constant zero, which adds nothing and is not trained. γ stays as it is.
+    pub fn without_bias(mut self) -> Self {
+        self.beta = Tensor::zeros(self.beta.shape());
         self
     }
 
-    /// With `false`, γ is a constant one and β a constant zero: the layer only normalizes. The
-    /// default is `true`.
+    /// Leaves γ and β out: constants one and zero. The layer only normalizes.
     ///
     /// ```
-    /// use evenkeel::BatchNorm;
-    /// let layer: BatchNorm = BatchNorm::new(8).with_affine(false);
+    /// use evenkeel::{BatchNorm, Module};
+    /// let layer: BatchNorm = BatchNorm::new(8).without_affine();
     /// assert!(layer.parameters().is_empty());
     /// ```
-    #[must_use]
-    pub fn with_affine(mut self, affine: bool) -> Self {
-        self.gamma = init::ones(self.num_features, affine);
-        self.with_bias(affine)
+    pub fn without_affine(mut self) -> Self {
+        self.gamma = Tensor::ones(self.gamma.shape());
+        self.without_bias()
     }
 
     /// With `false`, nothing is remembered, and [`forward`](Self::forward) uses the batch too. The
@@ -190,7 +186,6 @@ impl<T: Float> BatchNorm<T> {
     /// assert_eq!(layer.forward_train(&x), layer.forward(&x));
     /// assert_eq!(layer.running_mean.item(), 0.0);
     /// ```
-    #[must_use]
     pub fn with_tracking(mut self, tracking: bool) -> Self {
         self.tracking = tracking;
         self
@@ -203,7 +198,6 @@ impl<T: Float> BatchNorm<T> {
     /// # Panics
     /// If axis 1 of `x` is not `num_features` long, if a channel has only one value (it would always
     /// become β), or if γ, β or the running values were given another shape.
-    #[must_use]
     #[track_caller]
     pub fn forward_train(&mut self, x: &Tensor<T>) -> Tensor<T> {
         let planes = self.planes(x);
@@ -229,7 +223,6 @@ impl<T: Float> BatchNorm<T> {
     /// If axis 1 of `x` is not `num_features` long, if γ, β or the running values were given another
     /// shape, or if a running variance is negative; without tracking, if a channel has only one
     /// value.
-    #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor<T>) -> Tensor<T> {
         let planes = self.planes(x);
@@ -257,7 +250,7 @@ impl<T: Float> BatchNorm<T> {
     }
 
     #[track_caller]
-    fn batch_statistics(&self, x: &Tensor<T>, planes: &Planes) -> Vec<channels::Statistics> {
+    fn batch_statistics(&self, x: &Tensor<T>, planes: &Planes) -> Vec<Statistics> {
         shape::more_than_one("BatchNorm", "value per channel", planes.values_per_set(), x.shape());
         channels::statistics(x.as_slice(), planes)
     }
@@ -278,23 +271,11 @@ impl<T: Float> BatchNorm<T> {
         [self.running_mean, self.running_var, self.num_batches_tracked] =
             running::fresh(self.num_features);
     }
-
-    /// What is trained, γ before β.
-    #[must_use]
-    pub fn parameters(&self) -> Vec<&Tensor<T>> {
-        init::trained([&self.gamma, &self.beta])
-    }
-
-    /// What is trained, γ before β, for an optimiser's `step`.
-    #[must_use]
-    pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
-        init::trained_mut([&mut self.gamma, &mut self.beta])
-    }
 }
 
-impl<T: Float> crate::Module<T> for BatchNorm<T> {
-    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor<T>)> {
-        crate::named([
+impl<T: Float> Module<T> for BatchNorm<T> {
+    fn tensors_mut(&mut self) -> Named<'_, T> {
+        named([
             ("gamma", &mut self.gamma),
             ("beta", &mut self.beta),
             ("running_mean", &mut self.running_mean),

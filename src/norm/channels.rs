@@ -1,4 +1,4 @@
-//! What BatchNorm, GroupNorm and InstanceNorm share. Page: `book/src/conventions.md`.
+//! What BatchNorm, GroupNorm and InstanceNorm share.
 //!
 //! They differ only in which numbers have their statistics together: see `planes.rs`. Sums are kept
 //! as in `statistics.rs`. An input without positions is a matrix, and BatchNorm goes over its rows
@@ -7,41 +7,14 @@
 use fearless_simd::{Simd, SimdBase, dispatch};
 
 use super::planes::Planes;
-use super::sets::Sets;
-use super::statistics::{RowStatistics, reciprocal_root, sums, trusted};
+use super::sets::{Sets, Statistics};
+use super::statistics::{sums, trusted};
 use super::{array, columns};
-use crate::autograd::record;
-use crate::lanes::Along;
-use crate::spread::Spread;
-use crate::{Float, Tensor, threads, vectors};
-
-/// Mean and biased variance of one set; the mean is `origin + shift`.
-#[derive(Clone, Copy)]
-pub(super) struct Statistics {
-    pub origin: f64,
-    pub shift: f64,
-    pub var: f64,
-}
-
-impl From<Spread> for Statistics {
-    fn from(spread: Spread) -> Self {
-        let origin = spread.mean();
-        Self { origin, shift: -spread.distance(origin) / spread.scale, var: spread.var() }
-    }
-}
-
-impl Statistics {
-    pub fn mean(&self) -> f64 {
-        self.origin + self.shift
-    }
-
-    /// In the element type, with the origin at the mean, so that what it misses is no more than a rounding.
-    pub(super) fn narrow<T: Float>(self, eps: f64) -> RowStatistics<T> {
-        let origin = T::of(self.mean());
-        let shift = T::of((self.origin - origin.wide()) + self.shift);
-        RowStatistics { origin, shift, rstd: reciprocal_root(self.var, eps) }
-    }
-}
+use crate::engine::Tensor;
+use crate::engine::autograd::record;
+use crate::machine::lanes::Along;
+use crate::machine::spread::Spread;
+use crate::machine::{Float, threads, vectors};
 
 /// The statistics of each set, in one pass where that can be trusted.
 pub(super) fn statistics<T: Float>(x: &[T], planes: &Planes) -> Vec<Statistics> {
@@ -79,7 +52,7 @@ pub(super) fn statistics<T: Float>(x: &[T], planes: &Planes) -> Vec<Statistics> 
     }
     for set in doubted {
         #[cfg(test)]
-        crate::taken::note("careful");
+        crate::machine::taken::note("careful");
         let numbers = planes.places(set).map(|(at, _)| x[at].wide());
         statistics[set] = Spread::of(numbers, 0.0, true).into();
     }

@@ -1,4 +1,4 @@
-//! BatchNorm of a matrix, all channels side by side. Page: `book/src/conventions.md`.
+//! BatchNorm of a matrix, all channels side by side. Page: `book/src/speed.md`.
 //!
 //! One row holds one number of each channel. So every loop runs along a row, over per-channel arrays
 //! that stay near the processor, and what it sums up goes into an `f64` after a few rows.
@@ -9,8 +9,8 @@ use fearless_simd::{Simd, SimdBase, dispatch};
 
 use super::statistics::RowStatistics;
 use super::sums::{ColumnSums, parts, together};
-use crate::lanes::{Columns, add_to, each_column, load, store};
-use crate::{Float, threads, vectors};
+use crate::machine::lanes::{Columns, add_to, each_column, load, store};
+use crate::machine::{Float, threads, vectors};
 
 /// The statistics of all channels, one array for each number.
 struct Channels<T> {
@@ -37,7 +37,7 @@ fn piece(numbers: usize, columns: usize) -> usize {
 /// Σ (x - origin) and Σ (x - origin)² of each channel.
 pub(super) fn sums<T: Float>(x: &[T], origin: &[T]) -> Vec<(f64, f64)> {
     #[cfg(test)]
-    crate::taken::note("columns");
+    crate::machine::taken::note("columns");
     let columns = origin.len();
     let two = [columns, columns];
     let pieces = x.chunks(piece(x.len(), columns));
@@ -83,13 +83,13 @@ pub(super) fn forward<T: Float>(
     y: &mut [T],
 ) {
     #[cfg(test)]
-    crate::taken::note("columns");
+    crate::machine::taken::note("columns");
     let columns = gamma.len();
     let Channels { origin, shift, rstd } = &Channels::of(channels);
     let scale: Vec<T> = gamma.iter().zip(rstd).map(|(&gamma, &rstd)| gamma * rstd).collect();
     let offset = beta.iter().zip(shift).zip(&scale);
     let offset: Vec<T> = offset.map(|((&beta, &shift), &scale)| beta - shift * scale).collect();
-    let numbers = piece(x.len(), columns.max(1)).max(1);
+    let numbers = piece(x.len(), columns.max(1));
     threads::each(x.chunks(numbers).zip(y.chunks_mut(numbers)), |(x, y)| {
         dispatch!(vectors::level(), simd => {
             for (x, y) in x.chunks_exact(columns).zip(y.chunks_exact_mut(columns)) {
@@ -126,11 +126,11 @@ pub(super) fn sums_of_dy<T: Float>(
     channels: &[RowStatistics<T>],
 ) -> Vec<(f64, f64)> {
     #[cfg(test)]
-    crate::taken::note("columns");
+    crate::machine::taken::note("columns");
     let columns = channels.len();
     let Channels { origin, shift, rstd } = &Channels::of(channels);
     let two = [columns, columns];
-    let numbers = piece(x.len(), columns.max(1)).max(1);
+    let numbers = piece(x.len(), columns.max(1));
     let pieces = dy.chunks(numbers).zip(x.chunks(numbers));
     let (mut parts, part) = parts(pieces.len(), two);
     threads::each(pieces.zip(parts.chunks_mut(part)), |((dy, x), part)| {
@@ -181,7 +181,7 @@ pub(super) fn dx<T: Float>(
     dx: &mut [T],
 ) {
     #[cfg(test)]
-    crate::taken::note("columns");
+    crate::machine::taken::note("columns");
     let columns = gamma.len();
     let Channels { origin, shift, rstd } = &Channels::of(channels);
     // dx = rstd·(γ·dy - mean_g - x̂·mean_g_x̂), with what belongs to a channel taken together.
@@ -190,7 +190,7 @@ pub(super) fn dx<T: Float>(
     let base = means.iter().zip(shift).zip(&slope);
     let base: Vec<T> =
         base.map(|((&(mean_g, _), &shift), &slope)| mean_g - shift * slope).collect();
-    let numbers = piece(x.len(), columns.max(1)).max(1);
+    let numbers = piece(x.len(), columns.max(1));
     let pieces = dy.chunks(numbers).zip(x.chunks(numbers)).zip(dx.chunks_mut(numbers));
     threads::each(pieces, |((dy, x), dx)| {
         dispatch!(vectors::level(), simd => {
@@ -224,5 +224,17 @@ impl<S: Simd, T: Float> Columns<S, T> for Backward<'_, T> {
         let g = load::<_, V>(simd, &self.gamma[at()]) * load::<_, V>(simd, &self.dy[at()]);
         let rest = (g - load::<_, V>(simd, &self.base[at()])) - along;
         store(rest * load::<_, V>(simd, &self.rstd[at()]), &mut self.dx[at()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_work_is_cut_between_rows_into_as_many_pieces_as_any() {
+        assert_eq!(piece(99 * 1000, 1000), 99 * 1000);
+        assert_eq!(piece(100 * 1000, 1000), 7 * 1000); // 100 rows in sixteenths, rounded up
+        assert_eq!(piece(0, 3), 3);
     }
 }

@@ -1,12 +1,13 @@
-//! Sets of numbers that the fast loops cannot normalize, one at a time and in `f64`. Page: `book/src/layer_norm.md`.
+//! Sets of numbers that the fast loops cannot normalize, one at a time and in `f64`.
 //!
 //! A set is what shares its statistics: a row, a channel, a group. The fast loops keep x̂ as
 //! `((x - origin) - shift)·rstd` in the element type. That fails where 1/σ is no normal number of the
 //! type or a distance from the mean overflows, as for the `f32` numbers 3e38 and -3e38, or 1e-39 and
 //! -1e-39 without `eps`. Such a set is marked by an `rstd` of NaN, and done here.
 
-use crate::Float;
-use crate::spread::{self, Spread};
+use crate::machine::Float;
+use crate::machine::spread;
+use crate::machine::spread::Spread;
 
 /// Where the numbers of a set stand: in x, and their γ and β in theirs.
 pub(super) trait Places: Iterator<Item = (usize, usize)> + Clone {}
@@ -23,7 +24,7 @@ pub(super) fn forward<T: Float>(
     y: &mut [T],
 ) {
     #[cfg(test)]
-    crate::taken::note("far");
+    crate::machine::taken::note("far");
     let root = spread.root(eps);
     for (at, feature) in places {
         let scaled = gamma[feature].wide() * (spread.distance(x[at].wide()) / root);
@@ -50,7 +51,7 @@ pub(super) fn backward<T: Float>(
     mut add: impl FnMut(usize, f64, f64),
 ) {
     #[cfg(test)]
-    crate::taken::note("far");
+    crate::machine::taken::note("far");
     let root = spread.root(eps);
     let x_hat = |at: usize| spread.distance(x[at].wide()) / root;
     // The sums of the largest must fit too, and the smallest keep their digits.

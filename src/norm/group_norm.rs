@@ -1,11 +1,12 @@
-//! [`GroupNorm`]: each group of channels to mean 0 and variance 1. Page: `book/src/conventions.md`.
+//! [`GroupNorm`]: each group of channels to mean 0 and variance 1.
 
 use ndarray::Array1;
 
 use super::channels;
 use super::checked_eps;
 use super::planes::{Planes, Together};
-use crate::{Float, Tensor, init, shape};
+use crate::engine::{Module, Named, Tensor, named, shape};
+use crate::machine::Float;
 
 /// Normalizes each group of neighbouring channels of each example over all positions, then scales
 /// and shifts each channel.
@@ -49,6 +50,7 @@ use crate::{Float, Tensor, init, shape};
 ///
 /// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct GroupNorm<T: Float = f64> {
     channels_per_group: usize,
     num_channels: usize,
@@ -65,7 +67,6 @@ impl<T: Float> GroupNorm<T> {
     /// # Panics
     /// If there is no channel, more of them than memory has addresses, or `num_groups` does not divide
     /// `num_channels`.
-    #[must_use]
     #[track_caller]
     pub fn new(num_groups: usize, num_channels: usize) -> Self {
         assert!(
@@ -86,40 +87,34 @@ impl<T: Float> GroupNorm<T> {
     ///
     /// # Panics
     /// If it is negative, infinite or NaN.
-    #[must_use]
     #[track_caller]
     pub fn with_eps(mut self, eps: f64) -> Self {
         self.eps = checked_eps("GroupNorm", eps);
         self
     }
 
-    /// With `false`, β is a constant zero: nothing is added and nothing trained. The default is
-    /// `true`.
-    #[must_use]
-    pub fn with_bias(mut self, bias: bool) -> Self {
-        self.beta = init::zeros(self.num_channels, bias);
+    /// Leaves β out: a constant zero, which adds nothing and is not trained. γ stays as it is.
+    pub fn without_bias(mut self) -> Self {
+        self.beta = Tensor::zeros(self.beta.shape());
         self
     }
 
-    /// With `false`, γ is a constant one and β a constant zero: the layer only normalizes. The
-    /// default is `true`.
+    /// Leaves γ and β out: constants one and zero. The layer only normalizes.
     ///
     /// ```
-    /// use evenkeel::GroupNorm;
-    /// let layer: GroupNorm = GroupNorm::new(2, 8).with_affine(false);
+    /// use evenkeel::{GroupNorm, Module};
+    /// let layer: GroupNorm = GroupNorm::new(2, 8).without_affine();
     /// assert!(layer.parameters().is_empty());
     /// ```
-    #[must_use]
-    pub fn with_affine(mut self, affine: bool) -> Self {
-        self.gamma = init::ones(self.num_channels, affine);
-        self.with_bias(affine)
+    pub fn without_affine(mut self) -> Self {
+        self.gamma = Tensor::ones(self.gamma.shape());
+        self.without_bias()
     }
 
     /// The normalized input, in the input's shape.
     ///
     /// # Panics
     /// If axis 1 of `x` is not `num_channels` long, or γ or β were given another shape.
-    #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor<T>) -> Tensor<T> {
         let (batch, positions) = shape::channels("GroupNorm", self.num_channels, 0, x.shape());
@@ -131,22 +126,10 @@ impl<T: Float> GroupNorm<T> {
         let statistics = channels::statistics(x.as_slice(), &planes);
         channels::normalize(x, &self.gamma, &self.beta, planes, statistics, true, self.eps)
     }
-
-    /// What is trained, γ before β.
-    #[must_use]
-    pub fn parameters(&self) -> Vec<&Tensor<T>> {
-        init::trained([&self.gamma, &self.beta])
-    }
-
-    /// What is trained, γ before β, for an optimiser's `step`.
-    #[must_use]
-    pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
-        init::trained_mut([&mut self.gamma, &mut self.beta])
-    }
 }
 
-impl<T: Float> crate::Module<T> for GroupNorm<T> {
-    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor<T>)> {
-        crate::named([("gamma", &mut self.gamma), ("beta", &mut self.beta)])
+impl<T: Float> Module<T> for GroupNorm<T> {
+    fn tensors_mut(&mut self) -> Named<'_, T> {
+        named([("gamma", &mut self.gamma), ("beta", &mut self.beta)])
     }
 }

@@ -1,11 +1,13 @@
-//! [`InstanceNorm`]: each channel of each example by itself. Page: `book/src/conventions.md`.
+//! [`InstanceNorm`]: each channel of each example by itself.
 
 use ndarray::Array1;
 
-use super::channels::{self, Statistics};
+use super::channels;
 use super::planes::{Planes, Together};
+use super::sets::Statistics;
 use super::{checked_eps, running};
-use crate::{Float, Tensor, init, shape};
+use crate::engine::{Module, Named, Tensor, named, shape};
+use crate::machine::Float;
 
 /// Normalizes each channel of each example over its positions, then scales by γ and shifts by β.
 ///
@@ -52,6 +54,7 @@ use crate::{Float, Tensor, init, shape};
 ///
 /// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct InstanceNorm<T: Float = f64> {
     num_features: usize,
     eps: f64,
@@ -75,7 +78,6 @@ impl<T: Float> InstanceNorm<T> {
     ///
     /// # Panics
     /// If there are more channels than memory has addresses.
-    #[must_use]
     #[track_caller]
     pub fn new(num_features: usize) -> Self {
         shape::addressable::<T>("InstanceNorm", &[num_features]);
@@ -97,7 +99,6 @@ impl<T: Float> InstanceNorm<T> {
     ///
     /// # Panics
     /// If it is negative, infinite or NaN.
-    #[must_use]
     #[track_caller]
     pub fn with_eps(mut self, eps: f64) -> Self {
         self.eps = checked_eps("InstanceNorm", eps);
@@ -109,31 +110,28 @@ impl<T: Float> InstanceNorm<T> {
     ///
     /// # Panics
     /// If it is not within 0..=1.
-    #[must_use]
     #[track_caller]
     pub fn with_momentum(mut self, momentum: impl Into<Option<f64>>) -> Self {
         self.momentum = running::checked_momentum("InstanceNorm", momentum.into());
         self
     }
 
-    /// With `true`, γ and β are trained. The default is `false`.
+    /// With γ and β that are trained. They start as ones and zeros, or as they are.
     ///
     /// ```
-    /// use evenkeel::InstanceNorm;
+    /// use evenkeel::{InstanceNorm, Module};
     /// let layer: InstanceNorm = InstanceNorm::new(8);
     /// assert!(layer.parameters().is_empty());
-    /// assert_eq!(layer.with_affine(true).parameters().len(), 2);
+    /// assert_eq!(layer.with_affine().parameters().len(), 2);
     /// ```
-    #[must_use]
-    pub fn with_affine(mut self, affine: bool) -> Self {
-        self.gamma = init::ones(self.num_features, affine);
-        self.beta = init::zeros(self.num_features, affine);
+    pub fn with_affine(mut self) -> Self {
+        self.gamma = self.gamma.trainable();
+        self.beta = self.beta.trainable();
         self
     }
 
     /// With `true`, training remembers, and [`forward`](Self::forward) uses what it remembered. The
     /// default is `false`.
-    #[must_use]
     pub fn with_tracking(mut self, tracking: bool) -> Self {
         self.tracking = tracking;
         self
@@ -144,7 +142,6 @@ impl<T: Float> InstanceNorm<T> {
     /// # Panics
     /// If axis 1 of `x` is not `num_features` long, if there is no axis of positions or only one
     /// position, or if γ, β or the running values were given another shape.
-    #[must_use]
     #[track_caller]
     pub fn forward_train(&mut self, x: &Tensor<T>) -> Tensor<T> {
         let planes = self.planes(x, Together::Neighbours(1));
@@ -178,7 +175,6 @@ impl<T: Float> InstanceNorm<T> {
     /// If axis 1 of `x` is not `num_features` long, if there is no axis of positions, if γ, β or the
     /// running values were given another shape, or if a running variance is negative; without
     /// tracking, if there is only one position.
-    #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor<T>) -> Tensor<T> {
         let (planes, statistics) = if self.tracking {
@@ -218,23 +214,11 @@ impl<T: Float> InstanceNorm<T> {
         [self.running_mean, self.running_var, self.num_batches_tracked] =
             running::fresh(self.num_features);
     }
-
-    /// What is trained, γ before β.
-    #[must_use]
-    pub fn parameters(&self) -> Vec<&Tensor<T>> {
-        init::trained([&self.gamma, &self.beta])
-    }
-
-    /// What is trained, γ before β, for an optimiser's `step`.
-    #[must_use]
-    pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
-        init::trained_mut([&mut self.gamma, &mut self.beta])
-    }
 }
 
-impl<T: Float> crate::Module<T> for InstanceNorm<T> {
-    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor<T>)> {
-        crate::named([
+impl<T: Float> Module<T> for InstanceNorm<T> {
+    fn tensors_mut(&mut self) -> Named<'_, T> {
+        named([
             ("gamma", &mut self.gamma),
             ("beta", &mut self.beta),
             ("running_mean", &mut self.running_mean),

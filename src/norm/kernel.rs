@@ -15,10 +15,10 @@ use fearless_simd::{Simd, SimdBase, dispatch};
 use super::far;
 use super::statistics::{RowStatistics, statistics, sums_of_g};
 use super::sums::{ColumnSums, parts, together};
-use crate::lanes::{Along, Columns, add_to, each_column, load, store};
-use crate::recycle::Buffer;
-use crate::spread::Spread;
-use crate::{Float, threads, vectors};
+use crate::machine::buffer::Buffer;
+use crate::machine::lanes::{Along, Columns, add_to, each_column, load, store};
+use crate::machine::spread::Spread;
+use crate::machine::{Float, threads, vectors};
 
 /// y = γ·x̂ + β for each row of `x`; `beta` is empty for RMSNorm. `gamma.len()` is the length of a row.
 pub(crate) fn forward<T: Float, const CENTRED: bool>(
@@ -98,9 +98,9 @@ fn careful<T: Float, const CENTRED: bool>(
     let slices = x.chunks_exact(features).zip(y.chunks_exact_mut(features));
     for ((x, y), row) in slices.zip(rows).filter(|(_, row)| !row.fit()) {
         #[cfg(test)]
-        crate::taken::note("careful");
+        crate::machine::taken::note("careful");
         let spread = Spread::of(x.iter().map(|x| x.wide()), eps, CENTRED);
-        *row = RowStatistics::from_spread(&spread, eps, x.iter().copied());
+        *row = RowStatistics::from_spread(&spread, eps);
         far::forward((0..features).map(|i| (i, i)), [x, gamma, beta], &spread, eps, y);
     }
 }
@@ -129,7 +129,7 @@ impl<S: Simd, T: Float, const CENTRED: bool> Columns<S, T> for Output<'_, T, CEN
 }
 // ANCHOR_END: forward
 
-/// dx, dγ, dβ from the upstream gradient `dy`; dβ is empty for RMSNorm.
+/// dx, dγ, dβ from the upstream gradient `dy`; dβ is of no use for RMSNorm.
 pub(crate) fn backward<T: Float, const CENTRED: bool>(
     dy: &[T],
     x: &[T],
@@ -155,7 +155,6 @@ pub(crate) fn backward<T: Float, const CENTRED: bool>(
     let [mut dgamma, mut dbeta] = together(&parts, columns);
     if dgamma.iter().chain(&dbeta).any(|sum| !sum.is_finite()) {
         [dgamma, dbeta] = far_sums::<_, CENTRED>(dy, x, gamma, eps);
-        dbeta.truncate(columns[1]);
     }
     let narrow = |sums: Vec<f64>| sums.into_iter().map(T::of).collect();
     (dx, narrow(dgamma), narrow(dbeta))

@@ -3,8 +3,9 @@
 use ndarray::{ArrayD, IntoDimension, IxDyn};
 
 use super::{array, checked_eps, kernel, normalized_shape};
-use crate::autograd::record;
-use crate::{Float, Tensor, init, shape};
+use crate::engine::autograd::record;
+use crate::engine::{Module, Named, Tensor, named, shape};
+use crate::machine::Float;
 
 /// Normalizes each row over its features, then scales by γ and shifts by β.
 ///
@@ -54,6 +55,7 @@ use crate::{Float, Tensor, init, shape};
 ///
 /// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct LayerNorm<T: Float = f64> {
     normalized_shape: Vec<usize>,
     eps: f64,
@@ -77,7 +79,6 @@ impl<T: Float> LayerNorm<T> {
     ///
     /// # Panics
     /// If `normalized_shape` has no axis.
-    #[must_use]
     #[track_caller]
     pub fn new(normalized_shape: impl IntoDimension) -> Self {
         let normalized_shape = self::normalized_shape("LayerNorm", normalized_shape);
@@ -93,39 +94,34 @@ impl<T: Float> LayerNorm<T> {
     ///
     /// # Panics
     /// If it is negative, infinite or NaN.
-    #[must_use]
     #[track_caller]
     pub fn with_eps(mut self, eps: f64) -> Self {
         self.eps = checked_eps("LayerNorm", eps);
         self
     }
 
-    /// With `false`, β is a constant zero: nothing is added and nothing trained. The default is
-    /// `true`.
+    /// Leaves β out: a constant zero, which adds nothing and is not trained. γ stays as it is.
     ///
     /// ```
-    /// use evenkeel::LayerNorm;
-    /// let layer: LayerNorm = LayerNorm::new(8).with_bias(false);
+    /// use evenkeel::{LayerNorm, Module};
+    /// let layer: LayerNorm = LayerNorm::new(8).without_bias();
     /// assert_eq!(layer.parameters().len(), 1);
     /// ```
-    #[must_use]
-    pub fn with_bias(mut self, bias: bool) -> Self {
-        self.beta = init::trained_or_not(ArrayD::zeros(IxDyn(&self.normalized_shape)), bias);
+    pub fn without_bias(mut self) -> Self {
+        self.beta = Tensor::zeros(self.beta.shape());
         self
     }
 
-    /// With `false`, γ is a constant one and β a constant zero: the layer only normalizes. The
-    /// default is `true`.
+    /// Leaves γ and β out: constants one and zero. The layer only normalizes.
     ///
     /// ```
-    /// use evenkeel::LayerNorm;
-    /// let layer: LayerNorm = LayerNorm::new(8).with_affine(false);
+    /// use evenkeel::{LayerNorm, Module};
+    /// let layer: LayerNorm = LayerNorm::new(8).without_affine();
     /// assert!(layer.parameters().is_empty());
     /// ```
-    #[must_use]
-    pub fn with_affine(mut self, affine: bool) -> Self {
-        self.gamma = init::trained_or_not(ArrayD::ones(IxDyn(&self.normalized_shape)), affine);
-        self.with_bias(affine)
+    pub fn without_affine(mut self) -> Self {
+        self.gamma = Tensor::ones(self.gamma.shape());
+        self.without_bias()
     }
 
     /// The normalized input, in the input's shape.
@@ -133,7 +129,6 @@ impl<T: Float> LayerNorm<T> {
     /// # Panics
     /// If the last axes of `x` are not `normalized_shape`, or γ or β were given another shape.
     // ANCHOR: forward
-    #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor<T>) -> Tensor<T> {
         shape::rows_and_features("LayerNorm", &self.normalized_shape, x.shape());
@@ -156,22 +151,10 @@ impl<T: Float> LayerNorm<T> {
         })
     }
     // ANCHOR_END: forward
-
-    /// What is trained, γ before β.
-    #[must_use]
-    pub fn parameters(&self) -> Vec<&Tensor<T>> {
-        init::trained([&self.gamma, &self.beta])
-    }
-
-    /// What is trained, γ before β, for an optimiser's `step`.
-    #[must_use]
-    pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
-        init::trained_mut([&mut self.gamma, &mut self.beta])
-    }
 }
 
-impl<T: Float> crate::Module<T> for LayerNorm<T> {
-    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor<T>)> {
-        crate::named([("gamma", &mut self.gamma), ("beta", &mut self.beta)])
+impl<T: Float> Module<T> for LayerNorm<T> {
+    fn tensors_mut(&mut self) -> Named<'_, T> {
+        named([("gamma", &mut self.gamma), ("beta", &mut self.beta)])
     }
 }

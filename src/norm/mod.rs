@@ -34,16 +34,16 @@ pub use rms_norm::RMSNorm;
 
 use ndarray::{Dimension, IntoDimension, IxDyn};
 
-use crate::Float;
-use crate::autograd::Value;
-use crate::recycle::Buffer;
+use crate::engine::autograd::Value;
+use crate::machine::Float;
+use crate::machine::buffer::Buffer;
 
 /// The lengths of the axes that a layer normalizes over.
 #[track_caller]
 fn normalized_shape(layer: &str, shape: impl IntoDimension) -> Vec<usize> {
     let shape = shape.into_dimension();
     assert!(shape.ndim() > 0, "{layer}: expected a normalized_shape of at least one axis, got []");
-    crate::shape::addressable::<f64>(layer, shape.slice());
+    crate::engine::shape::addressable::<f64>(layer, shape.slice());
     shape.slice().to_vec()
 }
 

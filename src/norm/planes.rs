@@ -1,4 +1,4 @@
-//! How BatchNorm, GroupNorm and InstanceNorm see their input. Page: `book/src/conventions.md`.
+//! How BatchNorm, GroupNorm and InstanceNorm see their input.
 //!
 //! It is `[batch, channels, positions]`, where the positions of an image are
 //! its pixels. One channel of one example is a *plane*: its positions stand one after the other in
@@ -14,7 +14,7 @@
 
 use std::ops::Range;
 
-use crate::threads;
+use crate::machine::threads;
 
 /// Which planes have their statistics together.
 #[derive(Clone, Copy, PartialEq)]
@@ -104,5 +104,24 @@ impl Planes {
         let planes = self.batch * self.channels;
         let piece = threads::piece(planes, planes * self.positions);
         (piece, (piece * self.positions).max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_work_is_cut_between_planes_into_as_many_pieces_as_any() {
+        let planes = |batch, channels, positions| Planes {
+            batch,
+            channels,
+            positions,
+            together: Together::Channel,
+        };
+        assert_eq!(planes(11, 9, 1000).piece(), (99, 99 * 1000));
+        assert_eq!(planes(10, 10, 1000).piece(), (7, 7 * 1000)); // 100 planes in sixteenths, rounded up
+        assert_eq!(planes(2, 3, 0).piece(), (6, 1));
+        assert_eq!(planes(0, 3, 4).piece(), (1, 4));
     }
 }

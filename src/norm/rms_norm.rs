@@ -1,10 +1,11 @@
-//! [`RMSNorm`]: each row to root mean square 1. Page: `book/src/layer_norm.md`.
+//! [`RMSNorm`]: each row to root mean square 1.
 
 use ndarray::{ArrayD, IntoDimension, IxDyn};
 
 use super::{array, checked_eps, kernel, normalized_shape};
-use crate::autograd::record;
-use crate::{Float, Tensor, init, shape};
+use crate::engine::autograd::record;
+use crate::engine::{Module, Named, Tensor, named, shape};
+use crate::machine::Float;
 
 /// Divides each row by its root mean square, then scales by γ. No mean is subtracted, nothing is
 /// shifted.
@@ -55,6 +56,7 @@ use crate::{Float, Tensor, init, shape};
 ///
 /// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct RMSNorm<T: Float = f64> {
     normalized_shape: Vec<usize>,
     eps: f64,
@@ -74,7 +76,6 @@ impl<T: Float> RMSNorm<T> {
     ///
     /// # Panics
     /// If `normalized_shape` has no axis.
-    #[must_use]
     #[track_caller]
     pub fn new(normalized_shape: impl IntoDimension) -> Self {
         let normalized_shape = self::normalized_shape("RMSNorm", normalized_shape);
@@ -86,23 +87,21 @@ impl<T: Float> RMSNorm<T> {
     ///
     /// # Panics
     /// If it is negative, infinite or NaN.
-    #[must_use]
     #[track_caller]
     pub fn with_eps(mut self, eps: f64) -> Self {
         self.eps = checked_eps("RMSNorm", eps);
         self
     }
 
-    /// With `false`, γ is a constant one: the layer only normalizes. The default is `true`.
+    /// Leaves γ out: a constant one. The layer only normalizes.
     ///
     /// ```
-    /// use evenkeel::RMSNorm;
-    /// let layer: RMSNorm = RMSNorm::new(8).with_affine(false);
+    /// use evenkeel::{Module, RMSNorm};
+    /// let layer: RMSNorm = RMSNorm::new(8).without_affine();
     /// assert!(layer.parameters().is_empty());
     /// ```
-    #[must_use]
-    pub fn with_affine(mut self, affine: bool) -> Self {
-        self.gamma = init::trained_or_not(ArrayD::ones(IxDyn(&self.normalized_shape)), affine);
+    pub fn without_affine(mut self) -> Self {
+        self.gamma = Tensor::ones(self.gamma.shape());
         self
     }
 
@@ -110,7 +109,6 @@ impl<T: Float> RMSNorm<T> {
     ///
     /// # Panics
     /// If the last axes of `x` are not `normalized_shape`, or γ was given another shape.
-    #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor<T>) -> Tensor<T> {
         shape::rows_and_features("RMSNorm", &self.normalized_shape, x.shape());
@@ -130,22 +128,10 @@ impl<T: Float> RMSNorm<T> {
             ]
         })
     }
-
-    /// What is trained: γ.
-    #[must_use]
-    pub fn parameters(&self) -> Vec<&Tensor<T>> {
-        init::trained([&self.gamma])
-    }
-
-    /// What is trained: γ, for an optimiser's `step`.
-    #[must_use]
-    pub fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
-        init::trained_mut([&mut self.gamma])
-    }
 }
 
-impl<T: Float> crate::Module<T> for RMSNorm<T> {
-    fn tensors_mut(&mut self) -> Vec<(String, &mut Tensor<T>)> {
-        crate::named([("gamma", &mut self.gamma)])
+impl<T: Float> Module<T> for RMSNorm<T> {
+    fn tensors_mut(&mut self) -> Named<'_, T> {
+        named([("gamma", &mut self.gamma)])
     }
 }

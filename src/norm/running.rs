@@ -1,9 +1,10 @@
-//! How BatchNorm and InstanceNorm remember what they saw. Page: `book/src/conventions.md`.
+//! How BatchNorm and InstanceNorm remember what they saw.
 
 use ndarray::{Array1, arr0};
 
-use super::channels::Statistics;
-use crate::{Float, Tensor};
+use super::sets::Statistics;
+use crate::engine::Tensor;
+use crate::machine::Float;
 
 /// Moves the running mean and the running variance of each channel towards those of a batch, and
 /// counts the batch.

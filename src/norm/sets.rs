@@ -1,24 +1,51 @@
-//! The loops of BatchNorm, GroupNorm and InstanceNorm over planes. Page: `book/src/conventions.md`.
+//! The loops of BatchNorm, GroupNorm and InstanceNorm over planes.
 //!
 //! Each set has its statistics; what they are taken from is told in `channels.rs`.
 
 use fearless_simd::{Simd, dispatch};
 
-use super::channels::Statistics;
 use super::planes::Planes;
-use super::statistics::{RowStatistics, sums_of_g};
+use super::statistics::{RowStatistics, reciprocal_root, sums_of_g};
 use super::{columns, far};
-use crate::recycle::Buffer;
-use crate::spread::Spread;
-use crate::{Float, threads, vectors};
+use crate::machine::buffer::Buffer;
+use crate::machine::spread::Spread;
+use crate::machine::{Float, threads, vectors};
+
+/// Mean and biased variance of one set; the mean is `origin + shift`.
+#[derive(Clone, Copy)]
+pub(super) struct Statistics {
+    pub origin: f64,
+    pub shift: f64,
+    pub var: f64,
+}
+
+impl From<Spread> for Statistics {
+    fn from(spread: Spread) -> Self {
+        let origin = spread.mean();
+        Self { origin, shift: -spread.distance(origin) / spread.scale, var: spread.var() }
+    }
+}
+
+impl Statistics {
+    pub fn mean(&self) -> f64 {
+        self.origin + self.shift
+    }
+
+    /// In the element type, with the origin at the mean, so that what it misses is no more than a rounding.
+    pub(super) fn narrow<T: Float>(self, eps: f64) -> RowStatistics<T> {
+        let origin = T::of(self.mean());
+        let shift = T::of((self.origin - origin.wide()) + self.shift);
+        RowStatistics { origin, shift, rstd: reciprocal_root(self.var, eps) }
+    }
+}
 
 /// What the forward pass keeps for the backward pass.
 pub(super) struct Sets<T> {
     planes: Planes,
     given: Vec<Statistics>,
-    /// The same in the element type, for the fast loops. Sets that they cannot do have an `rstd` of NaN...
+    /// The same in the element type, for the fast loops.
     narrow: Vec<RowStatistics<T>>,
-    /// ...and these are their numbers.
+    /// The sets that these loops cannot do.
     far: Vec<usize>,
     of_x: bool,
     eps: f64,
@@ -33,11 +60,11 @@ impl<T: Float> Sets<T> {
         of_x: bool,
         eps: f64,
     ) -> Self {
-        let mut narrow: Vec<_> = given.iter().map(|set| set.narrow::<T>(eps)).collect();
+        let narrow: Vec<_> = given.iter().map(|set| set.narrow::<T>(eps)).collect();
         // From an origin below this, no distance is infinite.
         let near = T::max_value() * T::epsilon() / T::of(4.0);
         let mut far = Vec::new();
-        for (set, row) in narrow.iter_mut().enumerate() {
+        for (set, row) in narrow.iter().enumerate() {
             let scaled = |&gamma: &T| {
                 let scale = (gamma * row.rstd).abs();
                 (scale >= T::min_positive_value()) & (scale <= T::max_value())
@@ -47,7 +74,6 @@ impl<T: Float> Sets<T> {
             let fits = gamma[planes.channels_of(set)].iter().all(scaled)
                 && (row.origin.abs() < near || planes.places(set).all(finite));
             if !fits {
-                row.rstd = T::nan();
                 far.push(set);
             }
         }
@@ -102,15 +128,11 @@ impl<T: Float> Sets<T> {
         } else {
             sums_of_planes_of_dy(dy, x, planes, sets)
         };
-        let mut far: Vec<bool> = sets.iter().map(|row| !row.fit()).collect();
+        let mut far = vec![false; sets.len()];
+        self.far.iter().for_each(|&set| far[set] = true);
         let n = planes.values_per_set() as f64;
         for (plane, (sum_dy, sum_dy_x_hat)) in sums.iter().enumerate() {
             far[planes.set(plane)] |= !(sum_dy.is_finite() && sum_dy_x_hat.is_finite());
-            if planes.are_columns() {
-                // The loop over columns has a factor more, which may lose its digits.
-                let factor = T::of(gamma[plane].wide() * sum_dy_x_hat / n) * sets[plane].rstd;
-                far[plane] |= factor.is_subnormal();
-            }
         }
 
         // The means over each set of the gradient g = γ·dy of x̂, and of g·x̂.

@@ -13,9 +13,9 @@ use std::ops::{Mul, Sub};
 
 use fearless_simd::{Simd, SimdBase};
 
-use crate::Float;
-use crate::lanes::{Along, BLOCK, Columns, load, load_or, total};
-use crate::spread::Spread;
+use crate::machine::Float;
+use crate::machine::lanes::{Along, BLOCK, Columns, load, load_or, total};
+use crate::machine::spread::Spread;
 
 /// What the forward pass keeps of each row for the backward pass, not a copy of x̂:
 /// x̂ = ((x - origin) - shift)·rstd.
@@ -40,18 +40,12 @@ impl<T: Float> RowStatistics<T> {
     }
 
     /// In the element type, with the origin at the mean, so that what it misses is no more than a
-    /// rounding. `rstd` is NaN if it or a number's distance from the origin does not fit the type: such
-    /// a row is for `far.rs`.
-    pub(super) fn from_spread(
-        spread: &Spread,
-        eps: f64,
-        mut numbers: impl Iterator<Item = T>,
-    ) -> Self {
+    /// rounding. `rstd` is NaN if it does not fit the type: such a row is for `far.rs`. (So is one of
+    /// which a distance from the origin overflows. The sums of the backward pass notice.)
+    pub(super) fn from_spread(spread: &Spread, eps: f64) -> Self {
         let origin = T::of(spread.mean());
         let shift = T::of(-spread.distance(origin.wide()) / spread.scale);
-        let fits = numbers.all(|x| (x - origin).is_finite());
-        let rstd = if fits { reciprocal_root(spread.var(), eps) } else { T::nan() };
-        Self { origin, shift, rstd }
+        Self { origin, shift, rstd: reciprocal_root(spread.var(), eps) }
     }
 
     /// Whether the fast loops can work with these.

@@ -1,7 +1,7 @@
-//! Sums over rows, one for each column: dγ and dβ. Page: `book/src/layer_norm.md`.
+//! Sums over rows, one for each column: dγ and dβ.
 
-use crate::Float;
-use crate::recycle::Buffer;
+use crate::machine::Float;
+use crate::machine::buffer::Buffer;
 
 /// Rows that are added up in the element type before they go into an `f64`.
 const ROWS: usize = 16;

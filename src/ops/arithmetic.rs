@@ -4,8 +4,9 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::autograd::record;
-use crate::{Float, Tensor, shape};
+use crate::engine::autograd::record;
+use crate::engine::{Tensor, shape};
+use crate::machine::Float;
 
 /// Both operands in their common shape.
 #[track_caller]

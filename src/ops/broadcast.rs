@@ -1,9 +1,10 @@
-//! Stretching an array to a larger shape. Page: `book/src/tensor.md`.
+//! Stretching an array to a larger shape.
 
 use ndarray::IxDyn;
 
-use crate::autograd::{Value, record};
-use crate::{Float, Tensor, shape, sums};
+use crate::engine::autograd::{Value, record};
+use crate::engine::{Tensor, shape};
+use crate::machine::{Float, sums};
 
 impl<T: Float> Tensor<T> {
     /// This tensor repeated until it has the given shape, by NumPy's rules: aligned at the last
@@ -27,7 +28,6 @@ impl<T: Float> Tensor<T> {
     /// addresses.
     ///
     /// *PyTorch*: `x.expand(shape)`.
-    #[must_use]
     #[track_caller]
     pub fn broadcast_to(&self, shape: &[usize]) -> Self {
         shape::broadcast_to(self.shape(), shape);

@@ -1,10 +1,11 @@
-//! Functions of one number, applied to each. Page: `book/src/tensor.md`.
+//! Functions of one number, applied to each.
 
 use std::cmp::Ordering;
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
-use crate::autograd::record;
-use crate::{Float, Tensor};
+use crate::engine::Tensor;
+use crate::engine::autograd::record;
+use crate::machine::Float;
 
 impl<T: Float> Tensor<T> {
     /// `eˣ`. Derivative: `eˣ`, the output itself.
@@ -13,7 +14,6 @@ impl<T: Float> Tensor<T> {
     /// # use evenkeel::Tensor; use ndarray::array;
     /// assert_eq!(Tensor::new(array![0.0, 1.0]).exp(), Tensor::new(array![1.0, 1f64.exp()]));
     /// ```
-    #[must_use]
     pub fn exp(&self) -> Self {
         let y = self.value.map(T::exp);
         let yv = y.clone();
@@ -26,7 +26,6 @@ impl<T: Float> Tensor<T> {
     /// # use evenkeel::Tensor; use ndarray::array;
     /// assert_eq!(Tensor::new(array![1.0, 0.0]).ln(), Tensor::new(array![0.0, f64::NEG_INFINITY]));
     /// ```
-    #[must_use]
     pub fn ln(&self) -> Self {
         let y = self.value.map(T::ln);
         let xv = self.value.clone();
@@ -40,7 +39,6 @@ impl<T: Float> Tensor<T> {
     /// # use evenkeel::Tensor; use ndarray::array;
     /// assert_eq!(Tensor::new(array![4.0, 9.0]).sqrt(), Tensor::new(array![2.0, 3.0]));
     /// ```
-    #[must_use]
     pub fn sqrt(&self) -> Self {
         let y = self.value.map(T::sqrt);
         let yv = y.clone();
@@ -59,7 +57,6 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// *PyTorch*: `x.abs()`, with the same choice at 0.
-    #[must_use]
     pub fn abs(&self) -> Self {
         let y = self.value.map(T::abs);
         let xv = self.value.clone();
@@ -87,7 +84,6 @@ impl<T: Float> Tensor<T> {
     ///
     /// *PyTorch*: `torch.sigmoid(x)`, whose derivative `y·(1 - y)` is 0 from `x = 17.4` on in
     /// `f32`.
-    #[must_use]
     pub fn sigmoid(&self) -> Self {
         let y = self.value.map(|x| {
             let e = (-x.abs()).exp(); // at most 1, whatever the sign
@@ -110,7 +106,6 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// *PyTorch*: `torch.tanh(x)`, whose derivative `1 - y·y` is 0 from `x = 9.1` on in `f32`.
-    #[must_use]
     pub fn tanh(&self) -> Self {
         let y = self.value.map(T::tanh);
         let xv = self.value.clone();
@@ -131,7 +126,6 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// *PyTorch*: `F.gelu(x)`, whose default is this exact form and not the approximation by tanh.
-    #[must_use]
     pub fn gelu(&self) -> Self {
         // Φ by erfc, not by 1 + erf: for negative x that sum would lose all its digits.
         let cdf = |x: f64| 0.5 * libm::erfc(-x * FRAC_1_SQRT_2);
@@ -157,7 +151,6 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// *PyTorch*: `torch.relu(x)`, with the same choice at 0.
-    #[must_use]
     pub fn relu(&self) -> Self {
         // `x < 0` and `x <= 0`, not `x > 0`: a NaN must come out as NaN, not as a quiet 0.
         let y = self.value.map(|x| if x < T::zero() { T::zero() } else { x });

@@ -1,8 +1,9 @@
-//! The number at a position. Page: `book/src/tensor.md`.
+//! The number at a position.
 
 use std::ops::Index;
 
-use crate::{Float, Tensor, shape};
+use crate::engine::{Tensor, shape};
+use crate::machine::Float;
 
 /// The number at a position, one index per axis: `x[[0, 1]]`, as in `ndarray`. Negative ones do not
 /// count from the end; no gradient flows back.

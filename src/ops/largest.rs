@@ -1,10 +1,11 @@
-//! The largest numbers, and where they are. Page: `book/src/tensor.md`.
+//! The largest numbers, and where they are.
 
 use ndarray::IxDyn;
 
-use crate::autograd::{Value, record};
-use crate::recycle::Buffer;
-use crate::{Float, Tensor, shape};
+use crate::engine::autograd::{Value, record};
+use crate::engine::{Tensor, shape};
+use crate::machine::Float;
+use crate::machine::buffer::Buffer;
 
 impl<T: Float> Tensor<T> {
     /// The largest number along one axis, which stays with length 1, so that the result broadcasts
@@ -29,7 +30,6 @@ impl<T: Float> Tensor<T> {
     /// *PyTorch*: `x.max(axis, keepdim=True).values`, whose gradient goes to the index that it
     /// returns, of several the first; `x.amax(axis, keepdim=True)` has the same values and divides
     /// the gradient evenly among the largest.
-    #[must_use]
     #[track_caller]
     pub fn max_axis(&self, axis: isize) -> Self {
         let axis = shape::axis("max_axis", axis, self.shape());
@@ -67,7 +67,6 @@ impl<T: Float> Tensor<T> {
     /// On a scalar, on rows of length 0, and on NaN, which is neither largest nor smallest.
     ///
     /// *PyTorch*: `x.argmax(-1)`, which takes NaN for the largest.
-    #[must_use]
     #[track_caller]
     pub fn argmax(&self) -> Vec<usize> {
         let last = shape::axis("argmax", -1, self.shape());

@@ -3,9 +3,10 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, ArrayView3, ArrayViewMut3, Axis, IxDyn};
 
-use crate::autograd::{Value, record};
-use crate::recycle::Buffer;
-use crate::{Float, Tensor, shape};
+use crate::engine::autograd::{Value, record};
+use crate::engine::{Tensor, shape};
+use crate::machine::Float;
+use crate::machine::buffer::Buffer;
 
 impl<T: Float> Tensor<T> {
     /// The matrix product: `[m, k]` by `[k, n]` gives `[m, n]`.
@@ -31,7 +32,6 @@ impl<T: Float> Tensor<T> {
     /// broadcast, or the product has more values than memory has addresses.
     ///
     /// *PyTorch*: `a @ b`, which takes vectors too.
-    #[must_use]
     #[track_caller]
     pub fn matmul(&self, other: &Self) -> Self {
         let (leading, [m, k, n]) = shape::matmul(self.shape(), other.shape());

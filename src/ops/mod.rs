@@ -1,4 +1,4 @@
-//! The operations, one function each. Page: `book/src/tensor.md`.
+//! The operations, one function each.
 //!
 //! Each is a shape check, the forward pass and the pullback, in this order.
 //!

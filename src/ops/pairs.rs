@@ -1,4 +1,4 @@
-//! The products of attention where a mask excludes pairs. Page: `book/src/tensor.md`.
+//! The products of attention where a mask excludes pairs.
 //!
 //! What is excluded has the weight 0 and the gradient 0. In a product of matrices that is not
 //! enough: 0 · NaN is NaN. So each product is taken as it is, and where a result is not finite, once
@@ -15,9 +15,10 @@ use ndarray::{
     Axis, IxDyn, Zip,
 };
 
-use crate::autograd::{Value, record};
-use crate::recycle::Buffer;
-use crate::{Float, Tensor};
+use crate::engine::Tensor;
+use crate::engine::autograd::{Value, record};
+use crate::machine::Float;
+use crate::machine::buffer::Buffer;
 
 /// The pairs of a query and a key that a mask allows. A clone is a handle.
 #[derive(Clone)]
@@ -202,4 +203,22 @@ fn matrices<T: Float>(value: &Value<T>) -> ArrayView3<'_, T> {
 
 fn transposed<'a, T>(matrices: &ArrayView3<'a, T>) -> ArrayView3<'a, T> {
     matrices.permuted_axes([0, 2, 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    /// An infinite upstream gradient reaches the weights with the sign of the number it met.
+    #[test]
+    fn an_infinity_keeps_the_sign_of_its_product() {
+        let x = Tensor::new(array![[-1.0, 2.0], [1.0, 1.0]]);
+        let w = Tensor::parameter(array![[1.0], [1.0]]);
+        let y = rows_by_matrix(&x, &w);
+        assert_eq!(y, Tensor::new(array![[1.0], [2.0]]));
+        let dw = y.backward_from(&Tensor::new(array![[f64::INFINITY], [1.0]]));
+        assert_eq!(dw[&w], Tensor::new(array![[f64::NEG_INFINITY], [f64::INFINITY]]));
+    }
 }

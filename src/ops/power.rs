@@ -1,7 +1,8 @@
-//! Powers of each number. Page: `book/src/tensor.md`.
+//! Powers of each number.
 
-use crate::autograd::record;
-use crate::{Float, Tensor};
+use crate::engine::Tensor;
+use crate::engine::autograd::record;
+use crate::machine::Float;
 
 impl<T: Float> Tensor<T> {
     /// `x²`. Derivative: `2x`.
@@ -12,7 +13,6 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// *PyTorch*: `x.square()`.
-    #[must_use]
     pub fn square(&self) -> Self {
         let y = self.value.map(|x| x * x);
         let xv = self.value.clone();
@@ -34,7 +34,6 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// *PyTorch*: `x ** n`.
-    #[must_use]
     pub fn powi(&self, n: i32) -> Self {
         if n == 2 { self.square() } else { power(self, f64::from(n)) }
     }
@@ -52,7 +51,6 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// *PyTorch*: `x ** a`.
-    #[must_use]
     pub fn powf(&self, a: T) -> Self {
         power(self, a.wide())
     }

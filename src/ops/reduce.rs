@@ -1,13 +1,14 @@
-//! Sums and means. Page: `book/src/tensor.md`.
+//! Sums and means.
 
 use std::iter::StepBy;
 use std::ops::Range;
 
 use ndarray::IxDyn;
 
-use crate::autograd::{Value, record};
-use crate::spread::Spread;
-use crate::{Float, Tensor, shape, sums};
+use crate::engine::autograd::{Value, record};
+use crate::engine::{Tensor, shape};
+use crate::machine::spread::Spread;
+use crate::machine::{Float, sums};
 
 impl<T: Float> Tensor<T> {
     /// The sum of all numbers, a scalar (shape `[]`). Gradient: `dy` for each.
@@ -18,7 +19,6 @@ impl<T: Float> Tensor<T> {
     /// # use evenkeel::Tensor; use ndarray::array;
     /// assert_eq!(Tensor::new(array![[1.0, 2.0], [3.0, 4.0]]).sum().item(), 10.0);
     /// ```
-    #[must_use]
     pub fn sum(&self) -> Self {
         total(self, 1.0)
     }
@@ -29,7 +29,6 @@ impl<T: Float> Tensor<T> {
     /// # use evenkeel::Tensor; use ndarray::array;
     /// assert_eq!(Tensor::new(array![[1.0, 2.0], [3.0, 4.0]]).mean().item(), 2.5);
     /// ```
-    #[must_use]
     pub fn mean(&self) -> Self {
         total(self, self.value.len() as f64)
     }
@@ -48,7 +47,6 @@ impl<T: Float> Tensor<T> {
     /// If there is no such axis.
     ///
     /// *PyTorch*: `x.sum(axis, keepdim=True)`.
-    #[must_use]
     #[track_caller]
     pub fn sum_axis(&self, axis: isize) -> Self {
         along(self, shape::axis("sum_axis", axis, self.shape()), 1.0)
@@ -67,7 +65,6 @@ impl<T: Float> Tensor<T> {
     /// If there is no such axis.
     ///
     /// *PyTorch*: `x.mean(axis, keepdim=True)`.
-    #[must_use]
     #[track_caller]
     pub fn mean_axis(&self, axis: isize) -> Self {
         let axis = shape::axis("mean_axis", axis, self.shape());
@@ -91,7 +88,6 @@ impl<T: Float> Tensor<T> {
     ///
     /// *PyTorch*: `x.var(axis, correction=0, keepdim=True)`; its default, `correction=1`, divides by
     /// n - 1.
-    #[must_use]
     #[track_caller]
     pub fn var_axis(&self, axis: isize) -> Self {
         let axis = shape::axis("var_axis", axis, self.shape());

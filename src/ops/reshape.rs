@@ -1,7 +1,8 @@
-//! The same numbers in another arrangement. Page: `book/src/tensor.md`.
+//! The same numbers in another arrangement.
 
-use crate::autograd::{Value, record};
-use crate::{Float, Tensor, shape};
+use crate::engine::autograd::{Value, record};
+use crate::engine::{Tensor, shape};
+use crate::machine::Float;
 
 impl<T: Float> Tensor<T> {
     /// The same numbers, in the same row-major order, in another shape. Gradient: `dy` in the old
@@ -16,7 +17,6 @@ impl<T: Float> Tensor<T> {
     /// # Panics
     /// If the new shape holds another number of values, or the product of its lengths, those of 0
     /// left out, is above `isize::MAX`.
-    #[must_use]
     #[track_caller]
     pub fn reshape(&self, shape: &[usize]) -> Self {
         shape::reshape(self.shape(), shape);
@@ -41,7 +41,6 @@ impl<T: Float> Tensor<T> {
     /// With fewer than two axes.
     ///
     /// *PyTorch*: `x.mT`.
-    #[must_use]
     #[track_caller]
     pub fn transpose(&self) -> Self {
         let rows = shape::axis("transpose", -2, self.shape());
@@ -60,7 +59,6 @@ impl<T: Float> Tensor<T> {
     /// With fewer than two axes.
     ///
     /// *PyTorch*: `x.mT`; `x.t()` and `x.T` for a matrix.
-    #[must_use]
     #[track_caller]
     pub fn t(&self) -> Self {
         let rows = shape::axis("t", -2, self.shape());
@@ -80,7 +78,6 @@ impl<T: Float> Tensor<T> {
     /// If there is no such axis.
     ///
     /// *PyTorch*: `x.transpose(a, b)`.
-    #[must_use]
     #[track_caller]
     pub fn swap_axes(&self, a: isize, b: isize) -> Self {
         let a = shape::axis("swap_axes", a, self.shape());

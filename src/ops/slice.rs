@@ -1,11 +1,12 @@
-//! A part of a tensor, and parts put together. Page: `book/src/tensor.md`.
+//! A part of a tensor, and parts put together.
 
 use std::ops::Range;
 
 use ndarray::{Axis, Slice, concatenate};
 
-use crate::autograd::{Value, record};
-use crate::{Float, Tensor, shape};
+use crate::engine::autograd::{Value, record};
+use crate::engine::{Tensor, shape};
+use crate::machine::Float;
 
 impl<T: Float> Tensor<T> {
     /// The positions `range` along one axis; negative axes count from the end. Gradient: `dy` at
@@ -22,7 +23,6 @@ impl<T: Float> Tensor<T> {
     ///
     /// *PyTorch*: `x.narrow(axis, start, length)`; `x[:, 1:3]`, which cuts a range that is too long
     /// short without a word.
-    #[must_use]
     #[track_caller]
     pub fn slice_axis(&self, axis: isize, range: Range<usize>) -> Self {
         let axis = shape::axis("slice_axis", axis, self.shape());
@@ -51,7 +51,6 @@ impl<T: Float> Tensor<T> {
     /// result has more values than memory has addresses.
     ///
     /// *PyTorch*: `torch.cat(tensors, axis)`.
-    #[must_use]
     #[track_caller]
     pub fn concat(tensors: &[&Self], axis: isize) -> Self {
         let Some((first, others)) = tensors.split_first() else {

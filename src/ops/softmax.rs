@@ -1,12 +1,13 @@
-//! Numbers into probabilities. Page: `book/src/tensor.md`.
+//! Numbers into probabilities.
 //!
 //! Both subtract the largest number first, so that no `exp` overflows, and sum in `f64`.
 
 use ndarray::{ArrayViewMut1, Axis, Zip};
 
 use super::pairs::{Pairs, in_use, zero_unless};
-use crate::autograd::{Value, record};
-use crate::{Float, Tensor, shape};
+use crate::engine::autograd::{Value, record};
+use crate::engine::{Tensor, shape};
+use crate::machine::Float;
 
 impl<T: Float> Tensor<T> {
     /// Along one axis, `eˣⁱ / Σⱼ eˣʲ`: positive numbers that sum to 1. Negative axes count from the
@@ -25,7 +26,6 @@ impl<T: Float> Tensor<T> {
     /// If there is no such axis.
     ///
     /// *PyTorch*: `x.softmax(axis)`.
-    #[must_use]
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Self {
         let axis = Axis(shape::axis("softmax", axis, self.shape()));
@@ -52,7 +52,6 @@ impl<T: Float> Tensor<T> {
     /// If there is no such axis.
     ///
     /// *PyTorch*: `x.log_softmax(axis)`.
-    #[must_use]
     #[track_caller]
     pub fn log_softmax(&self, axis: isize) -> Self {
         let axis = Axis(shape::axis("log_softmax", axis, self.shape()));

@@ -76,7 +76,8 @@ proptest! {
             let moves = [first, second];
             let loss = |p: &[Tensor; 2]| -> Tensor { (p[0].square().sum() + p[1].sum()) * g };
             let (of_shared, of_alone) = (loss(&shared).backward(), loss(&alone).backward());
-            let moved = shared.iter_mut().zip(moves).filter(|(_, moves)| *moves).map(|(p, _)| p);
+            let moved = shared.iter_mut().zip(moves).filter(|(_, moves)| *moves);
+            let moved: Vec<_> = moved.map(|(p, _)| p).collect();
             if first || second {
                 one.step(moved, &of_shared);
             }
@@ -100,7 +101,7 @@ fn resume_brings_back_the_count_of_each_parameter() {
     let mut first = new();
     let turn = |adam: &mut Adam, w: &mut [Tensor; 2], both: bool| {
         let gradients = (w[0].square().sum() + w[1].square().sum()).backward();
-        adam.step(w.iter_mut().take(if both { 2 } else { 1 }), &gradients);
+        adam.step(w.iter_mut().take(if both { 2 } else { 1 }).collect::<Vec<_>>(), &gradients);
     };
     for step in 0..30 {
         turn(&mut first, &mut w, step >= 25);

@@ -1,7 +1,8 @@
 //! NaN and infinities behind a mask. Page: `book/src/tensor.md`.
 
 use evenkeel::{
-    Float, Mask, MultiHeadAttention, Tensor, attention_weights, scaled_dot_product_attention,
+    Float, Mask, Module, MultiHeadAttention, Tensor, attention_weights,
+    scaled_dot_product_attention,
 };
 use ndarray::{Array, Array2, ArrayD, Axis, IxDyn, array, s};
 use proptest::prelude::*;
@@ -209,8 +210,8 @@ fn padded<T: Float>(bad: f64, mask: &Mask, with_weights: bool) -> Vec<ArrayD<f64
     let loss = of(2, &used[0]);
     let loss = if with_weights { loss + of(3, &used[1]) } else { loss };
     let gradients = loss.backward();
-    let leaves = [vec![&x], layer.parameters()].concat();
-    let gradients = leaves.into_iter().map(|leaf| gradients.get(leaf).unwrap());
+    let leaves = [vec![x], layer.parameters()].concat();
+    let gradients = leaves.iter().map(|leaf| &gradients[leaf]);
     used.iter().chain(gradients).map(wide).collect()
 }
 

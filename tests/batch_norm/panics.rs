@@ -25,7 +25,7 @@ fn panics_when_a_channel_has_one_value_in_training() {
 fn panics_when_the_channels_differ() {
     for (shape, got) in [(&[2, 3][..], "[2, 3]"), (&[2, 3, 4], "[2, 3, 4]"), (&[4], "[4]")] {
         let expected = format!("BatchNorm: expected an input of shape [batch, 4, ..], got {got}");
-        let mut plain = BatchNorm::new(4).with_affine(false).with_tracking(false);
+        let mut plain = BatchNorm::new(4).without_affine().with_tracking(false);
         assert_panics(&expected, || BatchNorm::new(4).forward(&normal(shape, 1)));
         assert_panics(&expected, || BatchNorm::new(4).forward_train(&normal(shape, 1)));
         assert_panics(&expected, || plain.forward_train(&normal(shape, 1)));

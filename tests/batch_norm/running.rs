@@ -67,7 +67,6 @@ fn the_running_values_receive_no_gradient() {
     let mut layer = trained(3, 1);
     layer.running_mean = Tensor::parameter(layer.running_mean.value());
     layer.running_var = Tensor::parameter(layer.running_var.value());
-    assert_eq!(layer.parameters().len(), 2);
     let gradients = layer.forward(&normal(&[4, 3], 1)).square().sum().backward();
     assert_eq!(gradients.len(), 2);
 }
@@ -81,7 +80,7 @@ fn an_old_graph_and_a_clone_keep_their_numbers_when_the_layer_moves() {
         let y = if mode == Train { layer.forward_train(&x) } else { layer.forward(&x) };
         let loss = y.square().sum();
         let before = loss.backward();
-        Adam::new(0.5).step(layer.parameters_mut(), &before);
+        Adam::new(0.5).step(&mut layer, &before);
         let _ = layer.forward_train(&(&x * 3.0 + 1.0));
         assert_ne!(pass(&layer, mode, &x), y);
         assert_eq!(pass(&copy, mode, &x), y);

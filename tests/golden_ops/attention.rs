@@ -83,7 +83,10 @@ fn attention<T: Float>(
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
     let bias = case.has_input(&format!("{prefix}in_proj_bias"));
     let heads = case.integer("num_heads")?;
-    let mut layer = MultiHeadAttention::new(embed_dim, heads, rng).with_bias(bias);
+    let mut layer = MultiHeadAttention::new(embed_dim, heads, rng);
+    if !bias {
+        layer = layer.without_bias();
+    }
     layer.in_proj_weight = case.parameter(&format!("{prefix}in_proj_weight"))?;
     layer.out_proj.weight = case.parameter(&format!("{prefix}out_proj.weight"))?;
     if bias {

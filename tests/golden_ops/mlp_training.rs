@@ -1,8 +1,8 @@
 //! How an `MLP_training` case is run.
 
 use evenkeel::{
-    Adam, AdamW, BatchNorm, Float, Gradients, LayerNorm, Linear, RMSNorm, Sgd, Tensor,
-    cross_entropy,
+    Adam, AdamW, BatchNorm, Float, Gradients, LayerNorm, Linear, Module, Named, RMSNorm, Sgd,
+    Tensor, cross_entropy, named,
 };
 use ndarray::{Array1, Axis, Slice, arr0};
 
@@ -36,7 +36,7 @@ pub fn run<T: Float>(case: &Case) -> Result<(), String> {
                 check(&format!("grad0.{name}"), gradient)?;
             }
         }
-        optimiser.step(network.parameters_mut(), &gradients);
+        optimiser.step(&mut network, &gradients);
     }
 
     check("loss_per_step", &Tensor::new(Array1::from(losses)))?;
@@ -124,7 +124,6 @@ fn without(case: &Case, numbers: &[&str], flags: &[&str]) -> Result<(), String> 
 enum Optimiser<T: Float> {
     Sgd(Sgd<T>),
     Adam(Adam<T>),
-    AdamW(AdamW<T>),
 }
 
 impl<T: Float> Optimiser<T> {
@@ -159,7 +158,7 @@ impl<T: Float> Optimiser<T> {
                 } else {
                     let adam = AdamW::new(lr).with_betas(beta1, beta2).with_eps(eps);
                     let adam = adam.with_weight_decay(decay.unwrap_or(0.01));
-                    Self::AdamW(adam.with_amsgrad(amsgrad).with_maximize(maximize))
+                    Self::Adam(adam.with_amsgrad(amsgrad).with_maximize(maximize))
                 })
             }
             _ => Err(format!(
@@ -169,11 +168,10 @@ impl<T: Float> Optimiser<T> {
         }
     }
 
-    fn step(&mut self, parameters: Vec<&mut Tensor<T>>, gradients: &Gradients<T>) {
+    fn step(&mut self, network: &mut Network<T>, gradients: &Gradients<T>) {
         match self {
-            Self::Sgd(sgd) => sgd.step(parameters, gradients),
-            Self::Adam(adam) => adam.step(parameters, gradients),
-            Self::AdamW(adam) => adam.step(parameters, gradients),
+            Self::Sgd(sgd) => sgd.step(network, gradients),
+            Self::Adam(adam) => adam.step(network, gradients),
         }
     }
 }
@@ -285,15 +283,18 @@ impl<T: Float> Network<T> {
         named.extend([("l2.weight", &self.l2.weight), ("l2.bias", &self.l2.bias)]);
         named
     }
+}
 
-    fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
-        let norm = match &mut self.norm {
-            Norm::None => Vec::new(),
-            Norm::Layer(norm) => norm.parameters_mut(),
-            Norm::Rms(norm) => norm.parameters_mut(),
-            Norm::Batch(norm) => norm.parameters_mut(),
+impl<T: Float> Module<T> for Network<T> {
+    fn tensors_mut(&mut self) -> Named<'_, T> {
+        let Self { l1, norm, l2 } = self;
+        let norm: &mut dyn Module<T> = match norm {
+            Norm::None => return named([("l1", l1), ("l2", l2)]),
+            Norm::Layer(norm) => norm,
+            Norm::Rms(norm) => norm,
+            Norm::Batch(norm) => norm,
         };
-        self.l1.parameters_mut().into_iter().chain(norm).chain(self.l2.parameters_mut()).collect()
+        named([("l1", l1), ("norm", norm), ("l2", l2)])
     }
 }
 

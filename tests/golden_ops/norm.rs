@@ -24,8 +24,8 @@ fn layer_norm<T: Float>(case: &Case) -> Result<(), String> {
     let layer = LayerNorm::<T>::new(shape.as_slice()).with_eps(case.number("eps")?);
     let mut layer = match case.word("affine")? {
         "both" => layer,
-        "weight" => layer.with_bias(false),
-        "none" => layer.with_affine(false),
+        "weight" => layer.without_bias(),
+        "none" => layer.without_affine(),
         other => return Err(format!("affine `{other}` is not known")),
     };
     case.fill("gamma", &mut layer.gamma)?;
@@ -45,7 +45,7 @@ fn rms_norm<T: Float>(case: &Case) -> Result<(), String> {
     let layer = RMSNorm::<T>::new(shape.as_slice()).with_eps(eps);
     let mut layer = match case.word("affine")? {
         "both" | "weight" => layer, // it has no bias
-        "none" => layer.with_affine(false),
+        "none" => layer.without_affine(),
         other => return Err(format!("affine `{other}` is not known")),
     };
     case.fill("gamma", &mut layer.gamma)?;
@@ -55,9 +55,10 @@ fn rms_norm<T: Float>(case: &Case) -> Result<(), String> {
 
 fn group_norm<T: Float>(case: &Case) -> Result<(), String> {
     let (groups, channels) = (case.integer("num_groups")?, case.integer("num_channels")?);
-    let mut layer = GroupNorm::<T>::new(groups, channels)
-        .with_eps(case.number("eps")?)
-        .with_affine(case.flag("affine")?);
+    let mut layer = GroupNorm::<T>::new(groups, channels).with_eps(case.number("eps")?);
+    if !case.flag("affine")? {
+        layer = layer.without_affine();
+    }
     case.fill("gamma", &mut layer.gamma)?;
     case.fill("beta", &mut layer.beta)?;
     let x = case.parameter("x")?;
@@ -70,8 +71,10 @@ fn batch_norm<T: Float>(case: &Case) -> Result<(), String> {
     let mut layer = BatchNorm::<T>::new(case.integer("num_features")?)
         .with_eps(case.number("eps")?)
         .with_momentum(case.optional_number("momentum")?) // null: the cumulative average
-        .with_affine(case.flag("affine")?)
         .with_tracking(tracking);
+    if !case.flag("affine")? {
+        layer = layer.without_affine();
+    }
     case.fill("gamma", &mut layer.gamma)?;
     case.fill("beta", &mut layer.beta)?;
     case.fill("running_mean_init", &mut layer.running_mean)?;
@@ -105,8 +108,10 @@ fn instance_norm<T: Float>(case: &Case) -> Result<(), String> {
     let mut layer = InstanceNorm::<T>::new(case.integer("num_features")?)
         .with_eps(case.number("eps")?)
         .with_momentum(case.optional_number("momentum")?)
-        .with_affine(case.flag("affine")?)
         .with_tracking(tracking);
+    if case.flag("affine")? {
+        layer = layer.with_affine();
+    }
     case.fill("gamma", &mut layer.gamma)?;
     case.fill("beta", &mut layer.beta)?;
     case.fill("running_mean_init", &mut layer.running_mean)?;

@@ -1,7 +1,7 @@
 //! What InstanceNorm remembers, and when it uses that. Page: `book/src/layer_norm.md`.
 
 use approx::assert_relative_eq;
-use evenkeel::{InstanceNorm, Tensor};
+use evenkeel::{InstanceNorm, Module, Tensor};
 use ndarray::{Array1, ArrayD, Axis, array};
 
 use super::{SHAPES, per_channel};
@@ -87,12 +87,12 @@ fn empty_inputs_give_empty_results_and_are_not_remembered() {
     for shape in [[0, 3, 4].as_slice(), &[2, 3, 0], &[2, 3, 4, 0], &[0, 3, 2, 2]] {
         let x = Tensor::parameter(normal(shape, 1).value());
         for tracking in [false, true] {
-            let mut layer = InstanceNorm::new(3).with_affine(true).with_tracking(tracking);
+            let mut layer = InstanceNorm::new(3).with_affine().with_tracking(tracking);
             for y in [layer.forward_train(&x), layer.forward(&x)] {
                 assert_eq!(y.shape(), shape);
                 let gradients = y.sum().backward();
                 assert_eq!(gradients.get(&x).unwrap().shape(), shape);
-                for parameter in layer.parameters() {
+                for parameter in &layer.parameters() {
                     assert_eq!(gradients.get(parameter).unwrap(), &Tensor::new(Array1::zeros(3)));
                 }
             }

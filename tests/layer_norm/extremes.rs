@@ -65,7 +65,7 @@ fn passes<T: Float>() -> Vec<(&'static str, Vec<usize>, Pass<T>)> {
         (
             "InstanceNorm",
             vec![2, 3, 5],
-            pass!(InstanceNorm::new(3).with_affine(true), channels, forward, [gamma, beta]),
+            pass!(InstanceNorm::new(3).with_affine(), channels, forward, [gamma, beta]),
         ),
     ]
 }
@@ -332,4 +332,111 @@ fn an_outlier_in_front_costs_no_digits() {
     row[[0, 0]] = 1e8;
     let y = LayerNorm::new(n).forward(&Tensor::new(row));
     assert!((y.value()[[0, 1]] / -0.003_906_2 - 1.0).abs() < 1e-4, "{y:?}");
+}
+
+/// Above half of the last place of the largest number, an origin makes distances overflow.
+#[test]
+fn a_distance_from_a_remembered_mean_may_overflow() {
+    for (sign, places) in [(1.0_f32, vec![4, 1]), (-1.0, vec![2, 1, 2])] {
+        let mut layer = BatchNorm::<f32>::new(1);
+        layer.running_mean = Tensor::new(array![sign * 2f32.powi(105)]);
+        layer.running_var = Tensor::new(array![1e38_f32]);
+        let x = Tensor::parameter(ArrayD::from_elem(IxDyn(&places), -sign * f32::MAX));
+        let y = layer.forward(&x);
+        let want =
+            f64::from(-sign) * (f64::from(f32::MAX) + 2f64.powi(105)) / f64::from(1e38_f32).sqrt();
+        assert!(y.value().iter().all(|y| (f64::from(*y) / want - 1.0).abs() < 1e-6), "{y:?}");
+        let dx = y.sum().backward()[&x].value()[IxDyn(&vec![0; places.len()])];
+        assert!((dx / 1e-19 - 1.0).abs() < 1e-6, "{dx}");
+    }
+}
+
+/// One channel of a group fits the fast loops and the other does not.
+#[test]
+fn one_channel_that_does_not_fit_takes_its_group_along() {
+    for gamma in [array![1.0, 1e30_f32], array![1e30_f32, 1.0], array![1e-30_f32, 1.0]] {
+        let mut layer = GroupNorm::<f32>::new(1, 2).with_eps(0.0);
+        layer.gamma = Tensor::parameter(gamma.view());
+        let size = if gamma[0] < 1.0 { 1e18 } else { 1e-20 };
+        let x = Tensor::parameter(array![[[size, -size], [size, -size]]]);
+        let y = layer.forward(&x);
+        for (channel, &gamma) in gamma.iter().enumerate() {
+            for (place, want) in [(0, gamma), (1, -gamma)] {
+                let y = y.value()[[0, channel, place]];
+                assert!((y / want - 1.0).abs() < 1e-6, "{y} for {want}");
+            }
+        }
+    }
+}
+
+/// Σ dy is 0 while Σ dy·x̂ overflows, and the other way round, in one channel of two.
+#[test]
+fn one_infinite_sum_spoils_no_gradient_that_fits() {
+    let big = 2f32.powi(126);
+    let x = Array2::from_shape_fn((64, 2), |(i, _)| if i % 2 == 0 { 1.0_f32 } else { -1.0 });
+    for alternate in [true, false] {
+        for first in [0, 1] {
+            let dy = Array2::from_shape_fn((64, 2), |(i, c)| match (c == first, alternate) {
+                (false, _) => (i % 5) as f32,
+                (true, true) => big * x[[i, c]],
+                (true, false) => big,
+            });
+            let of = |dims: &[usize], numbers: &Array2<f32>| {
+                Tensor::parameter(numbers.view()).transpose().reshape(dims).detach()
+            };
+            let wide = |tensor: &Tensor<f32>| Tensor::parameter(tensor.value().mapv(f64::from));
+            // As columns, as planes, and as the two channels of one group.
+            let columns = (Tensor::parameter(x.view()), Tensor::new(dy.view()));
+            let planes = (Tensor::parameter(of(&[1, 2, 64], &x).value()), of(&[1, 2, 64], &dy));
+            for (x, dy) in [columns, planes] {
+                let x64 = wide(&x);
+                let got = BatchNorm::new(2).forward_train(&x).backward_from(&dy);
+                let want = BatchNorm::new(2).forward_train(&x64).backward_from(&wide(&dy).detach());
+                let (got, want) = (&got[&x], &want[&x64] / f64::from(big));
+                close("dx of BatchNorm", got, &want, f64::from(big), 1e-6);
+                if x.shape().len() == 2 {
+                    continue; // groups of two numbers, which are equal here
+                }
+                let got = GroupNorm::new(1, 2).forward(&x).backward_from(&dy);
+                let want = GroupNorm::new(1, 2).forward(&x64).backward_from(&wide(&dy).detach());
+                let (got, want) = (&got[&x], &want[&x64] / f64::from(big));
+                close("dx of GroupNorm", got, &want, f64::from(big), 1e-6);
+            }
+        }
+    }
+}
+
+/// Sums that overflow on the way and are 0 in the end, but for roundings of their largest.
+#[test]
+fn gradients_of_gamma_and_beta_that_cancel_are_zero() {
+    fn check<T: Float>() {
+        let rows = 128;
+        let x = Tensor::<T>::new(Array2::from_shape_fn((rows, 3), |(_, j)| T::of(j as f64)));
+        let dy = Tensor::new(Array2::from_elem((rows, 3), T::max_value() / T::of(4.0)));
+        let sign =
+            Array2::from_shape_fn((rows, 3), |(i, _)| T::of(if i < rows / 2 { 1.0 } else { -1.0 }));
+        let layer = LayerNorm::new(3);
+        let gradients = layer.forward(&x).backward_from(&(dy * Tensor::new(sign)));
+        for parameter in [&layer.gamma, &layer.beta] {
+            let small = |d: &T| d.abs() <= T::max_value() * T::of(1e-13);
+            assert!(gradients[parameter].value().iter().all(small), "{gradients:?}");
+        }
+    }
+    check::<f32>();
+    check::<f64>();
+}
+
+/// A row on the careful path whose mean is no `f32`: what its rounding leaves is in the backward pass too.
+#[test]
+fn a_rounded_mean_does_not_show_in_the_gradients() {
+    let n = 4096;
+    let number = |i: usize| 1e6 + if i < 16 { 8.0 } else { [0.0, 0.0625, 0.0625, 0.0625][i % 4] };
+    let x = Tensor::parameter(Array2::from_shape_fn((1, n), |(_, i)| number(i) as f32));
+    let dy = Tensor::new(Array2::from_shape_fn((1, n), |(_, i)| ((i * 7) % 11) as f32 - 5.0));
+    let (x64, dy64) = (Tensor::parameter(x.value().mapv(f64::from)), dy.value().mapv(f64::from));
+    let (layer, layer64) = (LayerNorm::new(n), LayerNorm::new(n));
+    let got = layer.forward(&x).backward_from(&dy);
+    let want = layer64.forward(&x64).backward_from(&Tensor::new(dy64));
+    close("dx", &got[&x], &want[&x64], 1.0, 1e-5);
+    close("dγ", &got[&layer.gamma], &want[&layer64.gamma], 1.0, 1e-5);
 }

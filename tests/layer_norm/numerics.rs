@@ -73,7 +73,7 @@ fn huge_and_tiny_rows_are_normalized_in_f32() {
             let (x, x64) = parameter(&[3, 32], 1, scale);
             let (gamma, gamma64) = parameter(&[32], 2, 1.0);
             let (dy, dy64) = parameter(&[3, 32], 3, 1.0);
-            let mut layer = LayerNorm::new(32).with_eps(eps).with_bias(false);
+            let mut layer = LayerNorm::new(32).with_eps(eps).without_bias();
             layer.gamma = gamma;
             let zero = Tensor::new(Array1::zeros(32));
             let (y, want) = (layer.forward(&x), composed(&x64, &gamma64, &zero, eps));

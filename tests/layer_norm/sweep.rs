@@ -119,7 +119,7 @@ fn worst<T: Float>(layer: Layer, dims: [usize; 3], offset: f64) -> f64 {
         }
         Layer::Batch => pass!(BatchNorm::new(channels), forward_train),
         Layer::Group(groups) => pass!(GroupNorm::new(groups, channels), forward),
-        Layer::Instance => pass!(InstanceNorm::new(channels).with_affine(true), forward),
+        Layer::Instance => pass!(InstanceNorm::new(channels).with_affine(), forward),
     };
     let wide = |of: &Tensor<T>| of.value().iter().map(|x| x.wide()).collect::<Vec<_>>();
     let [x, dy, gamma, mut beta] = [&x, &dy, &gamma, &beta].map(wide);

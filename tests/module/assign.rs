@@ -1,7 +1,7 @@
 //! New numbers for a tensor that is there. Page: `book/src/tensor.md`.
 
 use crate::common::{assert_panics, normal};
-use evenkeel::{Adam, AdamW, Float, LayerNorm, Sgd, Tensor};
+use evenkeel::{Adam, AdamW, Float, LayerNorm, Module, Sgd, Tensor};
 use ndarray::{Array2, array};
 
 /// The path of a parameter under 100 steps of Adam, with something done to it after each.

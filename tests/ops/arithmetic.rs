@@ -28,6 +28,10 @@ fn the_gradient_of_a_quotient_does_not_square_the_divisor() {
         (1e300, 1.0, 1e160, -1e-20),
         (1e-300, 1e300, 1e-5, -1e10),
         (-1.0, 1e300, 1e200, 1e-100),
+        (-1e300, 1e150, 1e250, 1e-50), // the larger factor is negative
+        (-1e-300, 1e-150, 1e-250, 1e50),
+        (1e300, 1e150, -1e250, -1e-50), // the divisor is
+        (1e-200, 1e-200, -1e-190, -1e-20),
         (1.0, -1e-300, 1e-200, 1e100),
         (-1e-200, 1e300, -1e50, 1.0),
         (-1e200, -1e200, -1e180, -1e40),

@@ -206,6 +206,9 @@ fn powers_keep_a_gradient_that_fits() {
     // n - 1 has no room for the last digit of n.
     let want = -7.300_000_000_000_087e-248;
     assert_digits::<f64>("n·x^(n-1)", &[of_power(-7.3, 1e30, 10.0)], &[want], 8.0);
+    // n·dy overflows, and xⁿ⁻¹ is below the type.
+    let want = 2.870_326_738_185_796e-89;
+    assert_digits::<f64>("1000·x⁹⁹⁹", &[of_power(1000.0, 0.4, 1e306)], &[want], 2e3);
     // A root of a subnormal number.
     assert_digits::<f64>(
         "1/(2√x)",

@@ -87,6 +87,10 @@ fn empty_lanes_are_refused_and_no_lanes_are_none() {
     assert_panics("max_axis: expected at least one number along axis 1, got shape [2, 0]", || {
         normal(&[2, 0], 1).max_axis(-1)
     });
+    assert_panics("argmax: expected rows of at least one number, got shape [2, 0]", || {
+        normal(&[2, 0], 1).argmax()
+    });
+    assert!(normal(&[0, 3], 1).argmax().is_empty());
     assert_panics("max_axis: axis 2 is out of range for shape [0, 3]: expected -2 to 1", || {
         x.max_axis(2)
     });

@@ -139,6 +139,25 @@ fn steps_on_the_way_may_leave_the_type_if_the_answer_fits() {
             let mean = Tensor::new(Array1::from_elem(n, big)).mean().item();
             assert!((mean / big - T::one()).abs() < of(1e-6), "{mean}");
         }
+        // Each lane has a sum of its own, along every axis.
+        let eighth = |lane: usize| big * of(lane as f64 / 8.0);
+        for axis in 0..3 {
+            let mut shape = [2, 2, 3];
+            let want = Array::from_shape_fn(
+                {
+                    shape[axis] = 1;
+                    shape
+                },
+                |(i, j, k)| big - eighth(i * 4 + j * 2 + k),
+            );
+            shape[axis] = 4;
+            let x = Array::from_shape_fn(shape, |(i, j, k)| {
+                let mut lane = [i, j, k];
+                let place = std::mem::replace(&mut lane[axis], 0);
+                [big, big, -big, -eighth(lane[0] * 4 + lane[1] * 2 + lane[2])][place]
+            });
+            assert_eq!(Tensor::new(x).sum_axis(axis as isize), Tensor::new(want), "{axis}");
+        }
         // What does not fit, or is no number, stays so.
         assert_eq!(Tensor::new(array![[big], [big]]).sum_axis(0).item(), T::infinity());
         assert_eq!(Tensor::new(array![T::infinity(), of(1.0)]).sum().item(), T::infinity());
@@ -245,6 +264,18 @@ fn a_variance_is_right_at_any_offset_and_size() {
     for x in [0.1, 1e200, -3e-300] {
         assert_eq!(Tensor::new(Array2::from_elem((1, 10), x)).var_axis(1).item(), 0.0);
     }
+    // Its gradient fits where squares do not: (x - mean)·dy, of two numbers.
+    for size in [1e-200_f64, 1e200] {
+        let x = Tensor::parameter(array![[3.0 * size, 1.0 * size]]);
+        let dy = Tensor::new(array![[1e-100]]);
+        let dx = x.var_axis(1).backward_from(&dy)[&x].to_vec();
+        assert!((dx[0] / (size * 1e-100) - 1.0).abs() < 1e-14 && dx[1] == -dx[0], "{dx:?}");
+    }
+    // One number has the variance 0.
+    let x = Tensor::parameter(array![[3.0], [4.0]]);
+    let var = x.var_axis(1);
+    assert_eq!(var, Tensor::new(array![[0.0], [0.0]]));
+    assert_eq!(var.sum().backward()[&x], Tensor::new(array![[0.0], [0.0]]));
     let nothing = Tensor::new(Array2::<f64>::zeros((2, 0)));
     assert!(nothing.var_axis(1).value().iter().all(|var| var.is_nan()));
     assert_eq!(nothing.var_axis(0).shape(), [1, 0]);

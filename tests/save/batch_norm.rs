@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use evenkeel::{BatchNorm, Tensor, load, save};
+use evenkeel::{BatchNorm, Module, Named, Tensor, load, named, save};
 use ndarray::{Array1, array};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -11,15 +11,15 @@ use crate::common::{narrow, normal};
 use crate::file_in;
 
 /// What PyTorch's `state_dict` calls them.
-fn named(layer: &mut BatchNorm<f32>) -> [(&'static str, &mut Tensor<f32>); 5] {
+fn as_there(layer: &mut BatchNorm<f32>) -> Named<'_, f32> {
     let BatchNorm { gamma, beta, running_mean, running_var, num_batches_tracked, .. } = layer;
-    [
+    named([
         ("weight", gamma),
         ("bias", beta),
         ("running_mean", running_mean),
         ("running_var", running_var),
         ("num_batches_tracked", num_batches_tracked),
-    ]
+    ])
 }
 
 fn images(seed: u64) -> Tensor<f32> {
@@ -41,9 +41,9 @@ fn trained() -> BatchNorm<f32> {
 fn a_batch_norm_goes_on_where_it_was_saved() {
     let folder = tempfile::tempdir().unwrap();
     let mut layer = trained();
-    save(file_in(&folder), named(&mut layer)).unwrap();
+    save(file_in(&folder), as_there(&mut layer)).unwrap();
     let mut back = BatchNorm::new(3).with_momentum(None);
-    load(file_in(&folder), named(&mut back)).unwrap();
+    load(file_in(&folder), as_there(&mut back)).unwrap();
 
     assert_eq!(back.num_batches_tracked.item(), 3.0);
     assert_eq!(back.forward(&images(4)), layer.forward(&images(4)));
@@ -52,7 +52,7 @@ fn a_batch_norm_goes_on_where_it_was_saved() {
     for layer in [&mut layer, &mut back] {
         let _ = layer.forward_train(&images(4));
     }
-    assert_eq!(named(&mut back), named(&mut layer));
+    assert_eq!(*as_there(&mut back), *as_there(&mut layer));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_batch_norm_as_pytorch_writes_it_is_loaded() {
     fs::write(file_in(&folder), safetensors::serialize(views, None).unwrap()).unwrap();
 
     let mut back = BatchNorm::new(3);
-    load(file_in(&folder), named(&mut back)).unwrap();
+    load(file_in(&folder), as_there(&mut back)).unwrap();
     assert_eq!(back.num_batches_tracked.item(), 3.0);
     assert_eq!(back.forward(&images(4)), layer.forward(&images(4)));
 }
@@ -87,10 +87,10 @@ fn a_batch_norm_as_pytorch_writes_it_is_loaded() {
 fn the_count_of_batches_is_left_alone_where_the_file_lacks_it_and_nobody_asks() {
     let folder = tempfile::tempdir().unwrap();
     let (mut layer, mut other) = (trained(), BatchNorm::new(3));
-    let without = |layer| named(layer).into_iter().take(4);
+    let without = |layer| as_there(layer).into_iter().take(4).collect::<Named<_>>();
     save(file_in(&folder), without(&mut layer)).unwrap();
     let _ = other.forward_train(&images(5));
-    let message = load(file_in(&folder), named(&mut other)).unwrap_err().to_string();
+    let message = load(file_in(&folder), as_there(&mut other)).unwrap_err().to_string();
     assert!(message.ends_with(r#"missing ["num_batches_tracked"], not asked for []"#), "{message}");
     load(file_in(&folder), without(&mut other)).unwrap();
     assert_eq!(other.num_batches_tracked.item(), 1.0);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::{narrow, normal};
-use evenkeel::{BatchNorm, Linear, Tensor, load, save};
+use evenkeel::{BatchNorm, Linear, Named, Tensor, load, named, save};
 use ndarray::array;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -29,8 +29,8 @@ impl Network {
         network
     }
 
-    fn named_tensors_mut(&mut self) -> [(&str, &mut Tensor<f32>); 9] {
-        [
+    fn as_there(&mut self) -> Named<'_, f32> {
+        named([
             ("l1.weight", &mut self.l1.weight),
             ("l1.bias", &mut self.l1.bias),
             ("norm.weight", &mut self.norm.gamma),
@@ -40,7 +40,7 @@ impl Network {
             ("norm.num_batches_tracked", &mut self.norm.num_batches_tracked),
             ("l2.weight", &mut self.l2.weight),
             ("l2.bias", &mut self.l2.bias),
-        ]
+        ])
     }
 }
 
@@ -50,9 +50,9 @@ fn a_model_saved_here_loads_in_python_and_one_written_there_loads_here() {
     let (ours, theirs) =
         (folder.path().join("ours.safetensors"), folder.path().join("theirs.safetensors"));
     let mut network = Network::new(1);
-    save(&ours, network.named_tensors_mut()).unwrap();
+    save(&ours, network.as_there()).unwrap();
     let double = folder.path().join("double.safetensors");
-    save(&double, [("x", &Tensor::new(array![[0.1, -2.5e300]]))]).unwrap();
+    save(&double, named([("x", &mut Tensor::new(array![[0.1, -2.5e300]]))])).unwrap();
 
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/safetensors_in_python.py");
     let run = Command::new("python3").arg(script).args([&ours, &double, &theirs]).output();
@@ -74,12 +74,10 @@ fn a_model_saved_here_loads_in_python_and_one_written_there_loads_here() {
 
     // Python wrote every tensor doubled, but the count of batches as an integer, 17.
     let mut back = Network::new(2);
-    load(&theirs, back.named_tensors_mut()).unwrap();
+    load(&theirs, back.as_there()).unwrap();
     assert_eq!(back.norm.num_batches_tracked.item(), 17.0);
     back.norm.num_batches_tracked = &network.norm.num_batches_tracked * 2.0;
-    for ((name, mine), (_, doubled)) in
-        network.named_tensors_mut().into_iter().zip(back.named_tensors_mut())
-    {
+    for ((name, mine), (_, doubled)) in network.as_there().into_iter().zip(back.as_there()) {
         assert_eq!(&*mine * 2.0, *doubled, "{name}");
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::panic::{set_hook, take_hook};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use evenkeel::{LoadError, Tensor, load};
+use evenkeel::{LoadError, Named, Tensor, load, named};
 use ndarray::{Array1, array};
 use proptest::prelude::*;
 
@@ -194,12 +194,12 @@ fn what_others_write_is_read() {
     let data = [1.0f64, 2.0, 3.0, 4.0].map(f64::to_le_bytes).concat();
     fs::write(&path, file(header.as_bytes(), &data)).unwrap();
     let mut tensors = [normal(&[2], 1), normal(&[0, 3], 2), normal(&[1, 2], 3)];
-    load(&path, ["a", "none", "b"].into_iter().zip(&mut tensors)).unwrap();
+    load(&path, ["a", "none", "b"].into_iter().zip(&mut tensors).collect::<Named>()).unwrap();
     assert_eq!(tensors[0], Tensor::new(array![3.0, 4.0]));
     assert_eq!(tensors[2], Tensor::new(array![[1.0, 2.0]]));
 
     fs::write(&path, file(b"{}", &[])).unwrap(); // no tensors
-    load(&path, [("a", &mut tensors[0]); 0]).unwrap();
+    load::<f64>(&path, named([])).unwrap();
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn integers_without_a_number_are_refused() {
     }
     fs::write(&path, file_of("I64", "[0]", &[])).unwrap();
     let mut n = Tensor::<f32>::new(Array1::zeros(0));
-    let message = load(&path, [("n", &mut n)]).unwrap_err().to_string();
+    let message = load(&path, named([("n", &mut n)])).unwrap_err().to_string();
     assert!(message.ends_with("`n`: expected element type F32, got I64"), "{message}");
 }
 
@@ -278,7 +278,7 @@ fn no_header_makes_it_panic_not_even_inside() {
         }).collect();
         for header in [pieces.concat(), header(&entries)] {
             fs::write(&path, file(header.as_bytes(), &[0; 16])).unwrap();
-            let _ = load(&path, [("a", &mut normal(&[2], 1))]);
+            let _ = load(&path, named([("a", &mut normal(&[2], 1))]));
         }
     });
     crate::lengths_made_up_to_overflow_are_an_error();

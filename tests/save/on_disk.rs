@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use evenkeel::{SaveError, Tensor, load, save};
+use evenkeel::{SaveError, Tensor, load, named, save};
 
 use crate::common::normal;
 
@@ -16,13 +16,13 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 fn write(path: impl AsRef<Path>, seed: u64) -> Result<(), SaveError> {
-    save(path, [("a", &normal(&[2], seed))])
+    save(path, named([("a", &mut normal(&[2], seed))]))
 }
 
 /// Whether what `write` wrote with this seed is in the file.
 fn holds(path: impl AsRef<Path>, seed: u64) -> bool {
     let mut a = Tensor::new(ndarray::array![0.0, 0.0]);
-    load(path, [("a", &mut a)]).unwrap();
+    load(path, named([("a", &mut a)])).unwrap();
     a == normal(&[2], seed)
 }
 
@@ -256,5 +256,31 @@ mod unix {
             fs::remove_file(&link).unwrap();
         }
         assert!(!names(folder.path()).iter().any(|name| name.ends_with(".part")));
+    }
+
+    /// As far as Linux itself follows links.
+    #[test]
+    fn a_chain_of_forty_links_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |i: usize| folder.path().join(i.to_string());
+        (0..40).for_each(|i| symlink(at(i + 1), at(i)).unwrap());
+        for seed in [1, 2] {
+            write(at(0), seed).unwrap();
+            assert!(holds(at(40), seed));
+            assert!(fs::symlink_metadata(at(0)).unwrap().is_symlink());
+        }
+    }
+
+    /// A name may lead to a file that has none any more: nothing can take its place.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_without_a_name_is_refused_and_nothing_is_left() {
+        use std::os::fd::AsRawFd;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gone");
+        let file = fs::File::create(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        write(format!("/proc/self/fd/{}", file.as_raw_fd()), 1).unwrap_err();
+        assert!(names(folder.path()).is_empty());
     }
 }

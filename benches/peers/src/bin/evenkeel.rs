@@ -1,7 +1,8 @@
 //! Even Keel itself. `evenkeel answers` prints what every peer is checked against.
 
 use evenkeel::{
-    Adam, BatchNorm, Float, Gradients, GroupNorm, LayerNorm, Linear, RMSNorm, Tensor, cross_entropy,
+    Adam, BatchNorm, Float, Gradients, GroupNorm, LayerNorm, Linear, Module, Named, RMSNorm, Tensor,
+    cross_entropy, named,
 };
 use evenkeel_peers::{
     Answers, BATCH, Case, Dtype, EPS, GROUPS, Job, LR, Layer, Outputs, WIDTHS, Work, batches,
@@ -84,14 +85,16 @@ impl<T: Float> Norm<T> {
             Self::Group(norm) => (norm.gamma, norm.beta) = (gamma, beta),
         }
     }
+}
 
-    fn parameters_mut(&mut self) -> Vec<&mut Tensor<T>> {
+impl<T: Float> Module<T> for Norm<T> {
+    fn tensors_mut(&mut self) -> Named<'_, T> {
         match self {
-            Self::None => Vec::new(),
-            Self::Layer(norm) => norm.parameters_mut(),
-            Self::Rms(norm) => norm.parameters_mut(),
-            Self::Batch(norm) => norm.parameters_mut(),
-            Self::Group(norm) => norm.parameters_mut(),
+            Self::None => named([]),
+            Self::Layer(norm) => norm.tensors_mut(),
+            Self::Rms(norm) => norm.tensors_mut(),
+            Self::Batch(norm) => norm.tensors_mut(),
+            Self::Group(norm) => norm.tensors_mut(),
         }
     }
 }
@@ -118,7 +121,7 @@ fn layer_job<T: Float>(case: &Case, inputs: &[Vec<f64>]) -> Option<Box<dyn Job>>
     let w = tensor::<T>(&case.shape, w);
     norm.set(parameter(&features, gamma), parameter(&features, beta));
     let mut leaves = vec![x.clone()];
-    leaves.extend(norm.parameters_mut().iter().map(|parameter| (**parameter).clone()));
+    leaves.extend(norm.parameters_mut().iter().map(|(_, parameter)| (**parameter).clone()));
     let read = move |(y, gradients): (Tensor<T>, Gradients<T>)| -> Outputs {
         let gradient = |leaf| numbers(gradients.get(leaf).expect("every leaf is reached"));
         std::iter::once(numbers(&y)).chain(leaves.iter().map(gradient)).collect()
@@ -154,7 +157,7 @@ fn adam_job<T: Float>(inputs: &[Vec<f64>]) -> Option<Box<dyn Job>> {
     let gradients: Vec<Gradients<T>> = gradients.iter().map(gradient).collect();
     let (mut adam, mut turn) = (Adam::new(LR), 0);
     let step = move || {
-        adam.step([&mut p], &gradients[turn]);
+        adam.step(&mut p, &gradients[turn]);
         turn = 1 - turn;
         p.detach()
     };
@@ -185,10 +188,11 @@ impl Network {
         }
         self.linears[self.norms.len()].forward(&h)
     }
+}
 
-    fn parameters_mut(&mut self) -> Vec<&mut Tensor<f32>> {
-        let linears = self.linears.iter_mut().flat_map(Linear::parameters_mut);
-        linears.chain(self.norms.iter_mut().flat_map(Norm::parameters_mut)).collect()
+impl Module<f32> for Network {
+    fn tensors_mut(&mut self) -> Named<'_, f32> {
+        named([("linears", &mut self.linears), ("norms", &mut self.norms)])
     }
 }
 
@@ -201,7 +205,7 @@ fn digits_job(layer: Layer, steps: usize, weights: &[Vec<f64>]) -> Option<Box<dy
         let mut adam = Adam::new(LR);
         for (x, targets) in batches.iter().cycle().take(steps) {
             let gradients = cross_entropy(&network.forward(x), targets).backward();
-            adam.step(network.parameters_mut(), &gradients);
+            adam.step(&mut network, &gradients);
         }
         network
     };

@@ -1,0 +1,14 @@
+//! What knows of the processor and of memory, and of no tensor: numbers, buffers, vectors, threads.
+
+pub(crate) mod buffer;
+mod float;
+pub(crate) mod lanes;
+pub(crate) mod spread;
+pub(crate) mod sums;
+#[cfg(test)]
+pub(crate) mod taken;
+pub(crate) mod threads;
+pub(crate) mod vectors;
+
+pub use buffer::release_buffers;
+pub use float::Float;

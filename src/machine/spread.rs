@@ -1,0 +1,148 @@
+//! Mean and variance of numbers of any size, in `f64`. Page: `book/src/layer_norm.md`.
+//!
+//! For the few rows, channels and columns that the fast loops cannot do: their squares leave the type,
+//! an outlier stands in front, or so much is equal that only exact zeros will do.
+
+/// Where numbers lie and how far they spread, in units of `1 / scale`.
+#[derive(Clone, Copy)]
+pub(crate) struct Spread {
+    /// A power of two that brings the largest number to where squares neither overflow nor vanish.
+    pub(crate) scale: f64,
+    /// The mean is `origin + shift`: near one number, to keep the digits of a common offset.
+    origin: f64,
+    shift: f64,
+    /// The mean square of the distances from the mean.
+    mean_square: f64,
+}
+
+impl Spread {
+    // ANCHOR: spread
+    /// Of at least one number; without `centred`, distances are from 0. `eps` is what will be
+    /// added to the variance.
+    pub(crate) fn of(numbers: impl Iterator<Item = f64> + Clone, eps: f64, centred: bool) -> Self {
+        let scale = scale(numbers.clone(), eps.sqrt());
+        let scaled = numbers.map(|x| x * scale);
+        let n = scaled.clone().count() as f64;
+        let mut spread = Self { scale, origin: 0.0, shift: 0.0, mean_square: 0.0 };
+        if centred {
+            // From the first number, so that equal numbers are exact zeros; then from the mean
+            // so found, so that nothing is lost where the first is far from all others.
+            let first = scaled.clone().next().expect("at least one number");
+            spread.origin = first + scaled.clone().map(|x| x - first).sum::<f64>() / n;
+            spread.shift = scaled.clone().map(|x| x - spread.origin).sum::<f64>() / n;
+        }
+        let squares = scaled.map(|x| ((x - spread.origin) - spread.shift).powi(2));
+        Self { mean_square: squares.sum::<f64>() / n, ..spread }
+    }
+    // ANCHOR_END: spread
+
+    /// What a layer remembered: numbers that are about to be measured from this mean.
+    pub(crate) fn known(mean: f64, var: f64, numbers: impl Iterator<Item = f64>, eps: f64) -> Self {
+        let scale = scale(numbers.chain([mean]), (var + eps).sqrt());
+        Self { scale, origin: mean * scale, shift: 0.0, mean_square: var * scale * scale }
+    }
+
+    pub(crate) fn mean(&self) -> f64 {
+        (self.origin + self.shift) / self.scale
+    }
+
+    /// The biased variance; infinite or 0 where it does not fit an `f64`.
+    pub(crate) fn var(&self) -> f64 {
+        self.mean_square / self.scale / self.scale
+    }
+
+    /// How far `x` is from the mean, in units of `1 / scale`.
+    pub(crate) fn distance(&self, x: f64) -> f64 {
+        (x * self.scale - self.origin) - self.shift
+    }
+
+    /// √(variance + eps), in units of `1 / scale`; NaN if a number was infinite or NaN.
+    pub(crate) fn root(&self, eps: f64) -> f64 {
+        if self.mean_square.is_finite() {
+            (self.mean_square + eps * self.scale * self.scale).sqrt()
+        } else {
+            f64::NAN
+        }
+    }
+}
+
+/// 1, or a power of two for numbers whose squares would not fit.
+pub(crate) fn scale(numbers: impl Iterator<Item = f64>, least: f64) -> f64 {
+    let largest = numbers.fold(least, |largest, x| largest.max(x.abs()));
+    if largest > 1e100 {
+        2f64.powi(-600)
+    } else if largest < 1e-100 {
+        2f64.powi(600)
+    } else {
+        1.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(numbers: &[f64], eps: f64) -> Spread {
+        Spread::of(numbers.iter().copied(), eps, true)
+    }
+
+    /// 1, 2 and 6 at many places and sizes: mean 3, variance 14/3.
+    #[test]
+    fn mean_variance_and_distances_at_any_place_and_size() {
+        for size in [1.0, 2f64.powi(-500), 2f64.powi(500), 2f64.powi(-800), 2f64.powi(800)] {
+            for place in [0.0, 2f64.powi(40), -2f64.powi(40)] {
+                let spread = of(&[1.0, 2.0, 6.0].map(|x| (x + place) * size), 0.0);
+                assert_eq!(spread.mean(), (3.0 + place) * size, "{place} {size:e}");
+                let distances = [1.0, 6.0, 3.0].map(|x| spread.distance((x + place) * size));
+                assert_eq!(distances.map(|d| d / spread.scale / size), [-2.0, 3.0, 0.0]);
+                let sd = spread.root(0.0) / spread.scale / size;
+                assert!((sd * sd * 3.0 / 14.0 - 1.0).abs() < 1e-15, "{sd}");
+                let var = 14.0 / 3.0 * size * size; // where an f64 holds it
+                assert!(spread.var() == var || (spread.var() / var - 1.0).abs() < 1e-15);
+            }
+        }
+    }
+
+    /// The mean of these lies between two neighbouring f64; the distances do not feel its rounding.
+    #[test]
+    fn a_mean_between_two_numbers_of_the_type_is_told_by_the_distances() {
+        let spread = of(&[0.0, 1.0, 1.0].map(|x| x + 2f64.powi(52)), 0.0);
+        let distances = [0.0, 1.0].map(|x| spread.distance(x + 2f64.powi(52)));
+        assert!(
+            (distances[0] + 2.0 / 3.0).abs() < 1e-15 && (distances[1] - 1.0 / 3.0).abs() < 1e-15
+        );
+        assert!((spread.var() - 2.0 / 9.0).abs() < 1e-15);
+    }
+
+    /// From 0 and not from the mean.
+    #[test]
+    fn a_mean_square_is_a_spread_about_zero() {
+        let spread = Spread::of([3.0, 4.0].into_iter(), 0.0, false);
+        assert_eq!((spread.mean(), spread.var(), spread.distance(4.0)), (0.0, 12.5, 4.0));
+        assert_eq!(spread.root(12.5), 5.0);
+    }
+
+    /// The unit is one for the numbers, the mean and √(var + eps) together.
+    #[test]
+    fn what_is_known_keeps_its_digits_too() {
+        for size in [1.0, 2f64.powi(-500), 2f64.powi(500)] {
+            let spread =
+                Spread::known(3.0 * size, 4.0 * size * size, [5.0 * size].into_iter(), 0.0);
+            assert_eq!(spread.mean(), 3.0 * size);
+            assert_eq!(spread.distance(5.0 * size) / spread.root(0.0), 1.0);
+            assert_eq!(spread.var(), 4.0 * size * size);
+        }
+        // A small number, measured by a large eps: nothing is scaled up, and the root stays finite.
+        let spread = Spread::known(0.0, 0.0, [1e-200].into_iter(), 1.0);
+        assert_eq!(spread.distance(1e-200) / spread.root(1.0), 1e-200);
+        let spread = of(&[1e-200, -1e-200], 1.0);
+        assert_eq!(spread.distance(1e-200) / spread.root(1.0), 1e-200);
+    }
+
+    #[test]
+    fn no_root_of_what_is_not_finite() {
+        for bad in [f64::INFINITY, f64::NAN] {
+            assert!(of(&[1.0, bad], 0.0).root(1.0).is_nan());
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What a safetensors file says of itself, believed only where it is true.
+//!
+//! The safetensors crate reads headers, too. But of a name that stands twice it takes the last one,
+//! it adds up lengths without a look at overflow, and its errors name no tensor.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use safetensors::tensor::TensorInfo;
+use serde_json::{Deserializer, Value};
+
+/// The tensors of a file by name, and the bytes that their offsets count in. All offsets are inside.
+pub(super) fn parse(bytes: &[u8]) -> Result<(BTreeMap<String, TensorInfo>, &[u8]), String> {
+    let Some((length, rest)) = bytes.split_first_chunk() else {
+        return Err(format!("expected the length of the header in 8 bytes, got {}", bytes.len()));
+    };
+    let length = u64::from_le_bytes(*length);
+    let header = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
+    let Some((header, data)) = header else {
+        return Err(format!("expected a header of {length} bytes, got {}", rest.len()));
+    };
+    let header = str::from_utf8(header).map_err(|error| format!("the header: {error}"))?;
+    let tensors = entries(header)?;
+    check(&tensors, data.len())?;
+    Ok((tensors, data))
+}
+
+/// The entries of the header: `{"name": {"dtype": …, "shape": […], "data_offsets": [start, end]}}`.
+fn entries(header: &str) -> Result<BTreeMap<String, TensorInfo>, String> {
+    let (mut tensors, mut names) = (BTreeMap::new(), BTreeSet::new());
+    let mut json = Json { text: header, at: 0 };
+    json.take('{')?;
+    if !json.next_is('}') {
+        loop {
+            let name = json.value()?;
+            let name: String = serde_json::from_str(name).map_err(|error| json.wrong(&error))?;
+            json.take(':')?;
+            if !names.insert(name.clone()) {
+                return Err(format!("the header names `{name}` twice"));
+            }
+            let value = json.value()?;
+            let wrong = |error: serde_json::Error| format!("`{name}`: {}", without_place(&error));
+            if name == "__metadata__" {
+                serde_json::from_str::<HashMap<String, String>>(value).map_err(wrong)?;
+            } else {
+                let info = serde_json::from_str(value).map_err(wrong)?;
+                tensors.insert(name, info);
+            }
+            if !json.next_is(',') {
+                break;
+            }
+            json.take(',')?;
+        }
+    }
+    json.take('}')?;
+    if json.rest().is_empty() { Ok(tensors) } else { Err(json.expected("nothing more")) }
+}
+
+/// Whether each tensor has the bytes that its shape takes, one after the other, and no byte is left.
+fn check(tensors: &BTreeMap<String, TensorInfo>, length: usize) -> Result<(), String> {
+    let mut in_order: Vec<_> = tensors.iter().collect();
+    in_order.sort_by_key(|(_, info)| info.data_offsets);
+    let mut end = 0;
+    for (name, info) in in_order {
+        let (TensorInfo { dtype, shape, .. }, (start, stop)) = (info, info.data_offsets);
+        if start != end {
+            return Err(format!("`{name}`: expected data from byte {end} on, got {start}"));
+        }
+        let count = shape.iter().try_fold(1, |count: usize, &length| count.checked_mul(length));
+        let bits = count.and_then(|count| count.checked_mul(dtype.bitsize()));
+        let Some(bytes) = bits.filter(|bits| bits % 8 == 0).map(|bits| bits / 8) else {
+            return Err(format!("`{name}`: no number of bytes holds {dtype} of shape {shape:?}"));
+        };
+        if start.checked_add(bytes) != Some(stop) {
+            let offsets = [start, stop];
+            return Err(format!(
+                "`{name}`: expected {bytes} bytes for {dtype} of shape {shape:?}, got offsets {offsets:?}"
+            ));
+        }
+        end = stop;
+    }
+    if end == length {
+        Ok(())
+    } else {
+        Err(format!("expected {end} bytes of data after the header, got {length}"))
+    }
+}
+
+/// A text in JSON, and how far it is read. The values are read by `serde_json`; the names of an
+/// object are taken one by one, for `serde_json` keeps only one of two that are equal.
+struct Json<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Json<'a> {
+    /// What follows, without the space before it.
+    fn rest(&mut self) -> &'a str {
+        let rest = &self.text[self.at..];
+        let rest = rest.trim_start_matches([' ', '\n', '\r', '\t']);
+        self.at = self.text.len() - rest.len();
+        rest
+    }
+
+    fn next_is(&mut self, sign: char) -> bool {
+        self.rest().starts_with(sign)
+    }
+
+    fn take(&mut self, sign: char) -> Result<(), String> {
+        if !self.next_is(sign) {
+            return Err(self.expected(&format!("`{sign}`")));
+        }
+        self.at += sign.len_utf8();
+        Ok(())
+    }
+
+    /// The text of the next value, whatever it is.
+    fn value(&mut self) -> Result<&'a str, String> {
+        let rest = self.rest();
+        let mut values = Deserializer::from_str(rest).into_iter::<Value>();
+        match values.next() {
+            Some(Ok(_)) => {
+                let length = values.byte_offset();
+                self.at += length;
+                Ok(&rest[..length])
+            }
+            Some(Err(error)) => Err(self.wrong(&error)),
+            None => Err(self.expected("a value")),
+        }
+    }
+
+    fn wrong(&self, error: &serde_json::Error) -> String {
+        format!("the header, near byte {}: {}", self.at, without_place(error))
+    }
+
+    fn expected(&mut self, what: &str) -> String {
+        let got = self.rest().chars().next().map_or("its end".into(), |sign| format!("{sign:?}"));
+        format!("the header, byte {}: expected {what}, got {got}", self.at)
+    }
+}
+
+/// What `serde_json` says, without a line and column that count from the start of one value.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
+}
