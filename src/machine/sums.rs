@@ -12,8 +12,7 @@ use std::array;
 use fearless_simd::dispatch;
 
 use crate::machine::buffer::Buffer;
-use crate::machine::threads;
-use crate::machine::threads::{MANY, PIECES};
+use crate::machine::threads::{self, MANY, PIECES};
 use crate::machine::{Float, lanes, vectors};
 
 /// Rows that are added in the element type.

@@ -3,11 +3,10 @@
 //! A set is what shares its statistics: a row, a channel, a group. The fast loops keep x̂ as
 //! `((x - origin) - shift)·rstd` in the element type. That fails where 1/σ is no normal number of the
 //! type or a distance from the mean overflows, as for the `f32` numbers 3e38 and -3e38, or 1e-39 and
-//! -1e-39 without `eps`. Such a set is marked by an `rstd` of NaN, and done here.
+//! -1e-39 without `eps`. Such a set is done here.
 
 use crate::machine::Float;
-use crate::machine::spread;
-use crate::machine::spread::Spread;
+use crate::machine::spread::{self, Spread};
 
 /// Where the numbers of a set stand: in x, and their γ and β in theirs.
 pub(super) trait Places: Iterator<Item = (usize, usize)> + Clone {}

@@ -136,15 +136,14 @@ impl<T: Float> Sgd<T> {
         self.velocities.replace("Sgd", velocities);
     }
 
-    /// Gives every parameter its next value. All are checked before the first one moves.
+    /// Gives every parameter of a module its next value. All are checked before the first one moves.
     ///
-    /// `parameters` is anything that yields `&mut Tensor`. What is remembered of a parameter goes
-    /// when the parameter does.
+    /// A module is a tensor, a layer, a network of yours, or a tuple of them: `(&mut w, &mut layer)`.
+    /// What is remembered of a parameter goes when the parameter does. Constants within a layer stay as
+    /// they are.
     ///
     /// # Panics
-    /// Names the parameter by its position and shape: if no gradient reached it, if it is not a
-    /// parameter, or if it was given twice. Also without any parameter. A step that is refused
-    /// moves nothing.
+    /// As [`Adam::step`](crate::Adam::step). A step that is refused moves nothing.
     // ANCHOR: step
     #[track_caller]
     pub fn step(&mut self, mut module: impl Module<T>, gradients: &Gradients<T>) {
