@@ -73,7 +73,7 @@ pub use nn::{
 };
 /// [`RMSNorm`] by the name that Rust's naming rules would give it.
 pub use norm::RMSNorm as RmsNorm;
-pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm};
+pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm, plain};
 pub use optim::{Adam, AdamW, Moments, Sgd, warmup};
 /// The crate whose generators the layers take, in the version they take: 0.9.
 pub use rand;

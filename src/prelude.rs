@@ -15,5 +15,5 @@ pub use crate::nn::{
     Conv2d, CrossEntropy, Linear, Mask, MultiHeadAttention, NormPlacement, TransformerBlock,
     cross_entropy, load, mse, save,
 };
-pub use crate::norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm};
+pub use crate::norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm, plain};
 pub use crate::optim::{Adam, AdamW, Sgd, warmup};

@@ -19,6 +19,7 @@ mod group_norm;
 mod instance_norm;
 mod kernel;
 mod layer_norm;
+pub mod plain;
 mod planes;
 mod rms_norm;
 mod running;
