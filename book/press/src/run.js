@@ -106,7 +106,7 @@
 
     function exported() {
         const edits = {};
-        for (const key of store.keys().filter((key) => key.startsWith(EDIT)).sort()) {
+        for (const key of store.keys().filter((own) => own.startsWith(EDIT)).sort()) {
             edits[key.slice(EDIT.length)] = store.get(key);
         }
         return JSON.stringify({ evenkeel: 1, progress: progress(), edits }, null, 2);
@@ -244,8 +244,8 @@
                 this.add(last);
             }
             // A place in the block leads there.
-            const parts = kind === "out" ? [text] : text.split(/\b(line \d+, column \d+|(?<=\bat )line \d+)/);
-            for (const [i, part] of parts.entries()) {
+            const pieces = kind === "out" ? [text] : text.split(/\b(line \d+, column \d+|(?<=\bat )line \d+)/);
+            for (const [i, part] of pieces.entries()) {
                 if (i % 2 === 1) {
                     const [line, column = 1] = part.match(/\d+/g).map(Number);
                     const link = button(part, () => this.goTo(line, column));
@@ -328,8 +328,8 @@
             const { before, after } = this.original;
             this.code = code;
             this.area = element("textarea");
-            const name = this.exercise?.replaceAll("_", " ");
-            this.area.setAttribute("aria-label", name ? `Exercise: ${name}` : `Code of block ${number}`);
+            const exercise = this.exercise?.replaceAll("_", " ");
+            this.area.setAttribute("aria-label", exercise ? `Exercise: ${exercise}` : `Code of block ${number}`);
             for (const [name, value] of Object.entries({
                 spellcheck: "false", autocapitalize: "off", autocomplete: "off", autocorrect: "off", wrap: "off",
             })) {
@@ -507,7 +507,7 @@
             let end;
             try {
                 end = await this.follow({ before, code, after }, this.running.signal);
-            } catch (error) {
+            } catch {
                 end = this.running.signal.aborted
                     ? { kind: "stopped", message: "stopped" }
                     : { kind: "press", message: "the press does not answer: is `cargo book` still running?" };
