@@ -2,15 +2,16 @@
 
 mod check;
 mod figures;
+mod guard;
 mod render;
 mod run;
 mod serve;
+mod site;
 mod watch;
 mod workspace;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use evenkeel_preprocessor::Problems;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -95,7 +96,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            for line in lines(&error) {
+            for line in render::lines(&error) {
                 eprintln!("error: {line}");
             }
             ExitCode::FAILURE
@@ -115,13 +116,5 @@ fn carry_out(workspace: &Workspace, command: Option<Do>, before: &Serve) -> Resu
         Do::Figures { names, check: true } => figures::check(workspace, &names),
         Do::Figures { names, check: false } => figures::draw(workspace, &names),
         Do::Check => check::run(workspace),
-    }
-}
-
-/// An error as the reader sees it: each problem of the pages on a line, anything else on one.
-fn lines(error: &anyhow::Error) -> Vec<String> {
-    match error.downcast_ref::<Problems>() {
-        Some(problems) => problems.iter().map(ToString::to_string).collect(),
-        None => vec![format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")],
     }
 }

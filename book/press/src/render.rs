@@ -1,7 +1,7 @@
 //! From Markdown to pages, by mdBook in process.
 
-use anyhow::{Context, Result, anyhow, bail};
-use evenkeel_preprocessor::{EvenKeel, Source, check_summary};
+use anyhow::{Context, Error, Result, anyhow, bail};
+use evenkeel_preprocessor::{EvenKeel, Problems, Source, check_summary};
 use mdbook_driver::MDBook;
 use mdbook_driver::builtin_preprocessors::{IndexPreprocessor, LinkPreprocessor};
 use mdbook_driver::config::Config;
@@ -45,6 +45,14 @@ pub fn render(book: &Path, into: &Path) -> Result<Vec<String>> {
     match built {
         Ok(result) => result.map(|()| warnings),
         Err(_) => Err(anyhow!("mdBook panicked: its message stands above")),
+    }
+}
+
+/// An error as the reader sees it: each problem of the pages on a line, anything else on one.
+pub fn lines(error: &Error) -> Vec<String> {
+    match error.downcast_ref::<Problems>() {
+        Some(problems) => problems.iter().map(ToString::to_string).collect(),
+        None => vec![format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")],
     }
 }
 

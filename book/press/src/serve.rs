@@ -1,30 +1,24 @@
 //! `cargo book`: the last good pages, on this machine only.
-//!
-//! The pages are held in memory, so a reader never sees half of a render, and no path can leave them.
 
+use crate::guard::is_loopback;
 use crate::run::{self, Runner};
+use crate::site::{Shelf, Site};
 use crate::workspace::Workspace;
 use crate::{render, watch};
 use anyhow::{Context, Result, bail};
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::hash::{DefaultHasher, Hasher};
 use std::io::Write;
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch as channel;
-use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{Stream, StreamExt};
 
 /// The script that keeps an open page fresh. Only served pages have it; static ones have no use for it.
@@ -43,72 +37,6 @@ const RUN_PATH: &str = "/-/run";
 const POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'none'; \
     frame-ancestors 'self'";
-
-/// One render.
-pub struct Site {
-    /// Names the content: a page that was loaded from another render reloads.
-    id: String,
-    files: HashMap<String, Bytes>,
-}
-
-impl Site {
-    /// Renders the book, with `tags` in the head of each page.
-    pub fn render(book: &Path, tags: &str) -> Result<Self> {
-        let temporary = tempfile::Builder::new().prefix("evenkeel-press-").tempdir()?;
-        let pages = temporary.path().join("pages");
-        for warning in render::render(book, &pages)? {
-            eprintln!("warning: {warning}");
-        }
-        let files = render::files(&pages)?;
-        let mut hasher = DefaultHasher::new();
-        // Another token is another render: an open page reloads, and has it.
-        hasher.write(tags.as_bytes());
-        for (name, content) in &files {
-            hasher.write(name.as_bytes());
-            hasher.write(content);
-        }
-        let id = format!("{:016x}", hasher.finish());
-        let tags = format!(r#"<meta name="render" content="{id}">{tags}</head>"#);
-        let files = files
-            .into_iter()
-            .map(|(name, content)| match String::from_utf8(content) {
-                Ok(text) if name.ends_with(".html") => {
-                    (name, text.replacen("</head>", &tags, 1).into())
-                }
-                Ok(text) => (name, text.into()),
-                Err(binary) => (name, binary.into_bytes().into()),
-            })
-            .collect();
-        Ok(Self { id, files })
-    }
-}
-
-/// The last good render, and what is wrong with the pages since.
-#[derive(Clone)]
-struct Status {
-    site: Arc<Site>,
-    problem: Option<String>,
-}
-
-/// Where the status is kept, and whoever waits for the next.
-#[derive(Clone)]
-pub struct Shelf(channel::Sender<Status>);
-
-impl Shelf {
-    fn new(site: Site) -> Self {
-        Self(channel::Sender::new(Status { site: Arc::new(site), problem: None }))
-    }
-
-    /// Serves this render from now on.
-    pub fn replace(&self, site: Site) {
-        self.0.send_replace(Status { site: Arc::new(site), problem: None });
-    }
-
-    /// Keeps the last good render, and tells the open pages why.
-    pub fn problem(&self, message: String) {
-        self.0.send_modify(|status| status.problem = Some(message));
-    }
-}
 
 /// Whether a browser can be opened here.
 pub fn desktop() -> bool {
@@ -229,7 +157,7 @@ fn router(shelf: Shelf, runner: Option<Arc<Runner>>) -> Router {
         .layer(middleware::from_fn(guard))
 }
 
-/// Answers this machine's own browser only: a page of another site that had its name point here would send that name.
+/// Answers this machine's own browser only.
 async fn guard(request: Request, next: Next) -> Response {
     let mut response = if is_loopback(request.headers()) {
         next.run(request).await
@@ -249,28 +177,8 @@ async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-fn is_loopback(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
-        return false;
-    };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
-        _ => host,
-    };
-    ["127.0.0.1", "localhost", "[::1]"].iter().any(|own| name.eq_ignore_ascii_case(own))
-}
-
-/// Whether a page of this very address asks: a browser says so itself whenever a page sends something.
-pub fn is_own_origin(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let (Some(host), Some(origin)) = (text(header::HOST), text(header::ORIGIN)) else {
-        return false;
-    };
-    origin.strip_prefix("http://").is_some_and(|origin| origin.eq_ignore_ascii_case(host))
-}
-
 async fn file(State(shelf): State<Shelf>, uri: Uri) -> Response {
-    let site = Arc::clone(&shelf.0.borrow().site);
+    let site = shelf.now().site;
     let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy();
     let mut name = path.trim_start_matches('/').to_owned();
     if name.is_empty() || name.ends_with('/') {
@@ -291,36 +199,9 @@ async fn file(State(shelf): State<Shelf>, uri: Uri) -> Response {
 }
 
 async fn events(State(shelf): State<Shelf>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let stream = WatchStream::new(shelf.0.subscribe()).map(|status| {
+    let stream = shelf.each().map(|status| {
         let text = serde_json::json!({ "render": status.site.id, "problem": status.problem });
         Ok(Event::default().data(text.to_string()))
     });
     Sse::new(stream).keep_alive(KeepAlive::default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_names_of_this_machine_are_answered() {
-        let with = |host: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, HeaderValue::from_static(host));
-            is_loopback(&headers)
-        };
-        for host in ["127.0.0.1:3000", "localhost", "LOCALHOST:1", "[::1]:3000", "[::1]"] {
-            assert!(with(host), "{host}");
-        }
-        for host in [
-            "example.org",
-            "127.0.0.1.example.org",
-            "localhost.example.org:3000",
-            "",
-            "10.0.0.1:3000",
-        ] {
-            assert!(!with(host), "{host}");
-        }
-        assert!(!is_loopback(&HeaderMap::new()));
-    }
 }

@@ -1,8 +1,8 @@
 //! A saved file renders the book anew.
 
-use crate::render::TEMPORARY;
+use crate::render::{self, TEMPORARY};
 use crate::run::Runner;
-use crate::serve::{Shelf, Site};
+use crate::site::{Shelf, Site};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -99,7 +99,7 @@ pub async fn follow(press: Press, mut changes: Changes, runner: Option<Arc<Runne
                 shown = None;
             }
             Err(error) => {
-                let message = crate::lines(&error).join("\n");
+                let message = render::lines(&error).join("\n");
                 if shown.as_ref() != Some(&message) {
                     for line in message.lines() {
                         eprintln!("error: {line}");

@@ -1,9 +1,9 @@
 //! One run: a folder, the compiler, the program, and what the page is told of them.
 
-use super::Teller;
 use super::block::{Block, Diagnostics, FILE, Lines};
 use super::library::Line;
 use super::limits::{CANNOT_START, Group, Role, command};
+use super::teller::Teller;
 use serde_json::{Value, json};
 use std::io;
 use std::path::Path;

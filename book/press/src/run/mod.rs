@@ -8,10 +8,11 @@ mod block;
 mod job;
 mod library;
 mod limits;
+mod teller;
 
-use crate::serve::is_own_origin;
+use crate::guard::is_own_origin;
 use anyhow::{Context, Result};
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use teller::Teller;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -125,18 +127,6 @@ async fn accept(
         return Err(too_long(format!("{} KiB", block.len() >> 10)));
     }
     Ok(block)
-}
-
-/// Tells the page what happens, while there is a page. Events wait for a page that is slow to read them: a program's
-/// output is limited, so they do not grow without end, and its time is not the page's.
-#[derive(Clone)]
-struct Teller(mpsc::UnboundedSender<Bytes>);
-
-impl Teller {
-    fn tell(&self, event: &serde_json::Value) {
-        // Nobody listens: the run is about to be dropped.
-        let _ = self.0.send(format!("{event}\n").into());
-    }
 }
 
 fn stream(runner: Arc<Runner>, block: Block) -> Response {
