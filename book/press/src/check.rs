@@ -159,6 +159,12 @@ fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
                 );
             }
         }
+        // What `cargo book new-page` and `new-exercise` leave to the writer. Each is a line of its own.
+        for left in
+            text.iter().flat_map(|text| text.lines()).filter_map(|line| line.split_once("TODO: "))
+        {
+            problem(left.1, format!("to write: {}", left.1));
+        }
         let Some(main) = page.html.select(&select("main")).next() else {
             report.problems.extend(problems);
             continue;

@@ -3,6 +3,7 @@
 mod check;
 mod figures;
 mod guard;
+mod new;
 mod render;
 mod run;
 mod serve;
@@ -50,8 +51,24 @@ enum Do {
         #[arg(long)]
         check: bool,
     },
-    /// Check links, anchors, text alternatives and figures
+    /// Check links, anchors, text alternatives and figures, and that nothing is left to write
     Check,
+    /// Write the skeleton of a page: its text, its figure's program and test, and its lines in the lists
+    NewPage {
+        /// What its files are called, in snake_case
+        stem: String,
+        /// Its title [default: that of its draft in SUMMARY.md, or the stem in words]
+        #[arg(long)]
+        title: Option<String>,
+    },
+    /// Write the skeleton of an exercise: its check, its tests, its block, and its lines in the lists
+    NewExercise {
+        /// What it is called, in snake_case
+        name: String,
+        /// The page that its block is added to, and that the list of exercises leads to [default: print both]
+        #[arg(long, value_name = "STEM")]
+        page: Option<String>,
+    },
 }
 
 #[derive(Args, Default)]
@@ -116,5 +133,7 @@ fn carry_out(workspace: &Workspace, command: Option<Do>, before: &Serve) -> Resu
         Do::Figures { names, check: true } => figures::check(workspace, &names),
         Do::Figures { names, check: false } => figures::draw(workspace, &names),
         Do::Check => check::run(workspace),
+        Do::NewPage { stem, title } => new::page(workspace, &stem, title.as_deref()),
+        Do::NewExercise { name, page } => new::exercise(workspace, &name, page.as_deref()),
     }
 }
