@@ -8,11 +8,12 @@ use mdbook_driver::config::Config;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path};
 use std::sync::{Mutex, Once, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
+use walkdir::WalkDir;
 
 /// What `book.toml` says.
 pub fn config(book: &Path) -> Result<Config> {
@@ -99,17 +100,12 @@ fn refuse_foreign(dest: &Path) -> Result<()> {
 /// Every file below `dir`, by its path from there, with `/` between the parts.
 pub fn files(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut found = BTreeMap::new();
-    let mut folders = vec![(dir.to_path_buf(), String::new())];
-    while let Some((folder, prefix)) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
-            let entry = entry?;
-            let path: PathBuf = entry.path();
-            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            if path.is_dir() {
-                folders.push((path, format!("{name}/")));
-            } else {
-                found.insert(name, std::fs::read(&path)?);
-            }
+    for entry in WalkDir::new(dir).follow_links(true) {
+        let entry = entry?;
+        if !entry.file_type().is_dir() {
+            let name =
+                entry.path().strip_prefix(dir)?.to_string_lossy().replace(MAIN_SEPARATOR, "/");
+            found.insert(name, std::fs::read(entry.path())?);
         }
     }
     Ok(found)

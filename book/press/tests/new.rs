@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
+use walkdir::WalkDir;
 
 /// This workspace's lists and pages, copied.
 struct Copy(TempDir);
@@ -69,18 +70,9 @@ impl Copy {
     }
 
     fn files(&self) -> BTreeMap<PathBuf, String> {
-        let (mut files, mut folders) = (BTreeMap::new(), vec![self.0.path().to_path_buf()]);
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    files.insert(path.clone(), fs::read_to_string(path).unwrap());
-                }
-            }
-        }
-        files
+        let files = WalkDir::new(self.0.path()).into_iter().map(|entry| entry.unwrap().into_path());
+        let read = |path: PathBuf| (path.clone(), fs::read_to_string(path).unwrap());
+        files.filter(|path| path.is_file()).map(read).collect()
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::sync::{Notify, watch};
+use walkdir::{DirEntry, WalkDir};
 
 /// In the environment of what Cargo takes for rustdoc: the file that its arguments go to.
 const KEEP: &str = "EVENKEEL_PRESS_KEEPS";
@@ -177,18 +178,8 @@ fn sources(root: &Path) -> u64 {
         ["Cargo.toml", "Cargo.lock", "build.rs", "rust-toolchain.toml", ".cargo/config.toml"]
             .map(|name| root.join(name))
             .into();
-    let mut folders = vec![root.join("src")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let kind = entry.file_type();
-            if kind.is_ok_and(|kind| kind.is_dir()) {
-                folders.push(entry.path());
-            } else {
-                files.push(entry.path());
-            }
-        }
-    }
-    files.sort();
+    let inside = WalkDir::new(root.join("src")).sort_by_file_name().into_iter().flatten();
+    files.extend(inside.filter(|entry| !entry.file_type().is_dir()).map(DirEntry::into_path));
     let mut hasher = DefaultHasher::new();
     for file in files {
         (&file, stamp(&file)).hash(&mut hasher);
