@@ -16,11 +16,14 @@ const LONE_DOLLAR: &str = "$ that opens or closes no formula: expected $…$ wit
     with no line that starts like a list, a heading or a quote (+ - = # >), or \\$ for a dollar";
 
 /// A code block of a page.
-struct Fence {
-    line: usize,
-    /// `None` for an indented block.
-    info: Option<String>,
-    body: String,
+#[derive(Debug, Clone)]
+pub struct Fence {
+    /// The line of its fence, from 1.
+    pub line: usize,
+    /// What stands behind the fence; `None` for an indented block.
+    pub info: Option<String>,
+    /// The lines between.
+    pub body: String,
 }
 
 /// Checks the text of a page and turns its formulas into MathML. The page stands in the folder `dir` and is called
@@ -159,7 +162,8 @@ fn formulas(
     found
 }
 
-fn fences(text: &str) -> Vec<Fence> {
+/// The code blocks of a page, in their order.
+pub fn fences(text: &str) -> Vec<Fence> {
     let mut found: Vec<Fence> = Vec::new();
     let mut inside = false;
     for (event, range) in parse(text) {

@@ -1,8 +1,8 @@
 //! `cargo book check`: reads the rendered pages as a browser would.
 
 use crate::figures::{self, count};
-use crate::render;
 use crate::workspace::Workspace;
+use crate::{exercises, render};
 use anyhow::{Result, bail};
 use scraper::{ElementRef, Html, Selector};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -16,6 +16,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     let files = render::files(&pages)?;
     let mut report = site(&files, &workspace.book.join("src"), &render::name(&workspace.book));
     problems.append(&mut report.problems);
+    problems.append(&mut exercises::problems(workspace)?);
     let mut figures = figures::check_all(workspace)?;
     problems.append(&mut figures.problems);
 

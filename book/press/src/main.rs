@@ -1,6 +1,7 @@
 //! The press: builds, serves and watches the book, draws its figures and checks it. `cargo book --help` lists it all.
 
 mod check;
+mod exercises;
 mod figures;
 mod guard;
 mod new;
