@@ -95,17 +95,14 @@ fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
         let mut problems = BTreeSet::new();
         // The place, as near as it can be told: the line of the Markdown that holds `needle`.
         let mut problem = |needle: &str, what: String| {
-            let place = match &text {
-                Some(text) => {
-                    match text.lines().position(|line| !needle.is_empty() && line.contains(needle))
-                    {
-                        Some(line) => format!("{book}/src/{markdown}:{}", line + 1),
-                        None => format!("{book}/src/{markdown}"),
-                    }
-                }
-                None => (*name).to_owned(),
+            let of = |text: &String| text.lines().position(|line| line.contains(needle));
+            let line = text.as_ref().filter(|_| !needle.is_empty()).and_then(of);
+            let place = match (&text, line) {
+                (Some(_), Some(line)) => format!("{book}/src/{markdown}:{}", line + 1),
+                (Some(_), None) => format!("{book}/src/{markdown}"),
+                (None, _) => (*name).to_owned(),
             };
-            problems.insert(format!("{place}: {what}"));
+            problems.insert((line, format!("{place}: {what}")));
         };
 
         let mut seen = HashSet::new();
@@ -167,7 +164,7 @@ fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
             problem(left.1, format!("to write: {}", left.1));
         }
         let Some(main) = page.html.select(&select("main")).next() else {
-            report.problems.extend(problems);
+            report.problems.extend(problems.into_iter().map(|(_, problem)| problem));
             continue;
         };
         if text.is_some() {
@@ -177,7 +174,7 @@ fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
         for (needle, what) in pictures(&main) {
             problem(&needle, what);
         }
-        report.problems.extend(problems);
+        report.problems.extend(problems.into_iter().map(|(_, problem)| problem));
     }
     for (name, content) in files.iter().filter(|(name, _)| name.ends_with(".css")) {
         for url in urls(&String::from_utf8_lossy(content)) {
