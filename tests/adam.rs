@@ -1,14 +1,10 @@
 //! The numbers of Adam and AdamW, and the warm-up. Page: `book/src/using_layer_norm.md`.
 
-mod common;
-// One program, not two: each compiles the generic code of the crate once more.
-#[path = "adam/state.rs"]
 mod state;
-#[path = "adam/steps.rs"]
 mod steps;
 
+use crate::common::{assert_close, normal};
 use approx::assert_relative_eq;
-use common::{assert_close, normal};
 use evenkeel::{Adam, AdamW, Float, Gradients, Moments, Tensor, warmup};
 use ndarray::array;
 

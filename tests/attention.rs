@@ -1,13 +1,10 @@
 //! Attention. Page: `book/src/tensor.md`. The PyTorch cases run in `tests/golden.rs`.
 
-mod common;
-#[path = "attention/mask.rs"]
 mod mask;
-#[path = "attention/nan.rs"]
 mod nan;
 
+use crate::common::{assert_close, narrow, normal, panic_of, permuted, shuffled};
 use approx::assert_relative_eq;
-use common::{assert_close, narrow, normal, panic_of, permuted, shuffled};
 use evenkeel::{
     Linear, Mask, Module, MultiHeadAttention, Tensor, attention_weights, gradient_check,
     scaled_dot_product_attention,

@@ -1,15 +1,11 @@
 //! BatchNorm. Page: `book/src/layer_norm.md`. The PyTorch cases run in `tests/golden.rs`.
 
-mod common;
-#[path = "batch_norm/numerics.rs"]
 mod numerics;
-#[path = "batch_norm/panics.rs"]
 mod panics;
-#[path = "batch_norm/running.rs"]
 mod running;
 
+use crate::common::{assert_close, normal};
 use approx::assert_relative_eq;
-use common::{assert_close, normal};
 use evenkeel::{BatchNorm, Conv2d, Module, Tensor, gradient_check};
 use ndarray::{Array, Array1, Axis, Slice, array};
 use proptest::prelude::*;

@@ -1,9 +1,7 @@
 //! The transformer block in its two orders. Page: `book/src/tensor.md`. The PyTorch cases run in
 //! `tests/golden.rs`.
 
-mod common;
-
-use common::{assert_close, normal, panic_of};
+use crate::common::{assert_close, normal, panic_of};
 use evenkeel::{Adam, Mask, Module, NormPlacement, Tensor, TransformerBlock, gradient_check};
 use ndarray::{Array, ArrayD, Axis, IxDyn, s};
 use rand::SeedableRng;

@@ -1,8 +1,6 @@
 //! Convolution. Page: `book/src/tensor.md`.
 
-mod common;
-
-use common::{assert_close, normal, panic_of};
+use crate::common::{assert_close, normal, panic_of};
 use evenkeel::{Conv2d, Float, Module, Tensor, gradient_check, rng};
 use ndarray::{Array4, array};
 use proptest::prelude::*;

@@ -1,13 +1,10 @@
 //! Iris, digits, and tables from outside. Page: `book/src/iris.md`.
 
-mod common;
-#[path = "datasets/standardizer.rs"]
 mod standardizer;
-#[path = "datasets/table.rs"]
 mod table;
 
+use crate::common::panic_of;
 use approx::assert_relative_eq;
-use common::panic_of;
 use evenkeel::datasets::{Dataset, Standardizer, TableError, digits, iris};
 use ndarray::{Axis, array};
 use rand::SeedableRng;

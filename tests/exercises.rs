@@ -1,20 +1,17 @@
 //! The exercises: each solution passes, each wrong answer gets its diagnosis, and the pages hold
 //! what they should. Page: `book/src/exercises.md`.
 
-#[path = "exercises/eps_inside_the_root.rs"]
 mod eps_inside_the_root;
-#[path = "exercises/layer_norm_backward.rs"]
 mod layer_norm_backward;
-#[path = "exercises/layer_norm_by_hand.rs"]
 mod layer_norm_by_hand;
-#[path = "exercises/pages.rs"]
 mod pages;
-#[path = "exercises/which_axis.rs"]
 mod which_axis;
 
 use std::process::{Command, Output};
 
 use evenkeel::exercises::{self, Verdict};
+
+use crate::common::panics::watch;
 
 /// The diagnosis of a wrong answer.
 #[track_caller]
@@ -37,6 +34,7 @@ fn assert_refused<A, const N: usize>(exercise: &exercises::Exercise<A>, answers:
 
 #[test]
 fn a_stub_is_unsolved_and_the_todo_is_named() {
+    watch();
     let exercise = exercises::layer_norm_by_hand(); // the block begins below this line
     let with_words = |_: [f64; 4]| {
         todo!("four numbers");
@@ -56,6 +54,7 @@ fn panics(x: [f64; 4]) -> [f64; 4] {
 
 #[test]
 fn a_panic_in_the_readers_code_is_shown_with_its_line() {
+    watch();
     let exercise = exercises::which_axis();
     let answer = |x: &evenkeel::Tensor, _: &evenkeel::Tensor, _: &evenkeel::Tensor| {
         x.reshape(&[7]) // the second line of the block; the crate blames it
@@ -96,7 +95,8 @@ fn as_a_program(test: &str, block: impl FnOnce()) -> Said {
         std::process::exit(0);
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
+    let test = format!("exercises::{test}");
+    command.args([&test, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
     let report = tempfile::NamedTempFile::new().unwrap();
     command.env("EVENKEEL_EXERCISES", report.path()).env_remove("RUST_BACKTRACE");
     let Output { status, stdout, stderr } = command.output().unwrap();

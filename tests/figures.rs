@@ -19,15 +19,16 @@ mod using_layer_norm;
 
 use std::path::Path;
 use std::sync::OnceLock;
-use std::{fs, thread};
+use std::thread;
 
 use figure::{Figure, Measures};
 use iris::Run;
 use serde::{Deserialize, Serialize};
 
+use crate::common::read;
+
 fn committed(file: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("book/src/figures").join(file);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    read(Path::new("book/src/figures").join(file))
 }
 
 fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
@@ -132,7 +133,7 @@ fn layer_norm_takes_place_and_width_of_a_row_and_keeps_its_shape() {
 /// The one test of speed: a ratio within one run, and half of what the page's figure shows. What it would notice is a
 /// kernel that is no longer vectorised or a buffer that is no longer used again.
 #[test]
-#[ignore = "means something in an optimised build only: cargo test --release --test figures -- --ignored"]
+#[ignore = "means something in an optimised build only: cargo test --release --test integration figures -- --ignored"]
 fn layer_norm_is_at_least_ten_times_as_fast_as_a_textbook_s() {
     let rows = speed::steps((512, 512), 5);
     let copies = |step: &str| {

@@ -4,26 +4,16 @@
 //! that no layer here knows fails, and so does one with an option, an input or an output that nothing here looks at.
 //! The tests whose names begin with `reader::` see to that; they need no folder.
 
-#[path = "golden_ops/adam.rs"]
-mod adam;
-#[path = "golden_ops/attention.rs"]
-mod attention;
-mod common;
-#[path = "golden_ops/functional.rs"]
-mod functional;
-#[path = "golden_ops/mlp_training.rs"]
-mod mlp_training;
-#[path = "golden_ops/norm.rs"]
-mod norm;
-#[path = "golden_ops/reader.rs"]
-mod reader;
+mod close;
+mod golden_ops;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::golden::{self, Case};
 use evenkeel::Float;
+use golden_ops::case::{self, Case};
+use golden_ops::{adam, attention, functional, mlp_training, norm, reader};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// How many cases ran: the names on the command line may leave some out.
@@ -76,7 +66,7 @@ fn cases(folder: &Path) -> Result<Vec<(String, Case)>, String> {
     let mut cases = Vec::new();
     for path in paths {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let read = golden::read(&path)?;
+        let read = case::read(&path)?;
         cases.extend(read.into_iter().map(|case| (format!("{stem}::{}", case.name), case)));
     }
     Ok(cases)

@@ -1,8 +1,6 @@
 //! The check itself: what it must refuse, and how closely it sees. Page: `book/src/tensor.md`.
 
-mod common;
-
-use common::normal;
+use crate::common::normal;
 use evenkeel::{LayerNorm, Tensor, gradient_check};
 use ndarray::array;
 

@@ -1,9 +1,7 @@
 //! What `backward` returns: found, added up, scaled, clipped. Page: `book/src/tensor.md`.
 
-mod common;
-
+use crate::common::{assert_close, assert_panics, normal};
 use approx::assert_relative_eq;
-use common::{assert_close, assert_panics, normal};
 use evenkeel::{Adam, Float, Gradients, LayerNorm, Tensor};
 use ndarray::{Array1, array};
 use proptest::prelude::*;

@@ -1,9 +1,7 @@
 //! GroupNorm. Page: `book/src/layer_norm.md`. The PyTorch cases run in `tests/golden.rs`.
 
-mod common;
-
+use crate::common::{assert_close, normal, panic_of, permuted, shuffled};
 use approx::assert_relative_eq;
-use common::{assert_close, normal, panic_of, permuted, shuffled};
 use evenkeel::{Float, GroupNorm, InstanceNorm, LayerNorm, Module, Tensor, gradient_check};
 use ndarray::{Array1, ArrayD, Axis, array};
 use proptest::prelude::*;

@@ -1,11 +1,9 @@
 //! InstanceNorm. Page: `book/src/layer_norm.md`. The PyTorch cases run in `tests/golden.rs`.
 
-mod common;
-#[path = "instance_norm/tracking.rs"]
 mod tracking;
 
+use crate::common::{assert_close, normal, panic_of, permuted, shuffled};
 use approx::assert_relative_eq;
-use common::{assert_close, normal, panic_of, permuted, shuffled};
 use evenkeel::{InstanceNorm, Module, Tensor, gradient_check};
 use ndarray::{Array1, Array3, Axis, array};
 use proptest::prelude::*;

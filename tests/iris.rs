@@ -1,9 +1,7 @@
 //! The pieces of the Iris network, Linear and cross-entropy; the data have `tests/datasets.rs`. Page: `book/src/iris.md`.
 
-mod common;
-
+use crate::common::{normal, panic_of};
 use approx::assert_relative_eq;
-use common::{normal, panic_of};
 use evenkeel::{Linear, Module, Tensor, cross_entropy, gradient_check, rng};
 use ndarray::array;
 use rand::SeedableRng;

@@ -1,15 +1,11 @@
 //! LayerNorm. Page: `book/src/layer_norm.md`. The PyTorch cases run in `tests/golden.rs`.
 
-mod common;
-#[path = "layer_norm/extremes.rs"]
 mod extremes;
-#[path = "layer_norm/numerics.rs"]
 mod numerics;
-#[path = "layer_norm/sweep.rs"]
 mod sweep;
 
+use crate::common::{ROWS, assert_close, assert_panics, normal};
 use approx::assert_relative_eq;
-use common::{ROWS, assert_close, assert_panics, normal};
 use evenkeel::{LayerNorm, Module, Tensor, gradient_check};
 use ndarray::{Array1, Array2, Axis, Slice, array};
 use proptest::prelude::*;

@@ -1,9 +1,7 @@
 //! The losses and their options. Page: `book/src/iris.md`. The PyTorch cases run in `tests/golden.rs`.
 
-mod common;
-
+use crate::common::{assert_close, normal, panic_of};
 use approx::assert_relative_eq;
-use common::{assert_close, normal, panic_of};
 use evenkeel::{CrossEntropy, Reduction, Tensor, cross_entropy, gradient_check, mse};
 use ndarray::{Array2, array, s};
 use proptest::prelude::*;

@@ -1,10 +1,8 @@
 //! What is made of tensors: its names, copies of its own, freezing; new numbers. Page: `book/src/tensor.md`.
 
-#[path = "module/assign.rs"]
 mod assign;
-mod common;
 
-use common::{assert_panics, normal};
+use crate::common::{assert_panics, normal};
 use evenkeel::{
     Adam, BatchNorm, Conv2d, Float, GroupNorm, InstanceNorm, LayerNorm, Linear, Mask, Module,
     MultiHeadAttention, Named, NormPlacement, RMSNorm, Sgd, Tensor, TransformerBlock, load, named,

@@ -1,19 +1,13 @@
 //! The operations that attention and losses are made of. Page: `book/src/tensor.md`.
 
-#[path = "ops/arithmetic.rs"]
 mod arithmetic;
-mod common;
-#[path = "ops/elementwise.rs"]
 mod elementwise;
-#[path = "ops/largest.rs"]
 mod largest;
-#[path = "ops/rows.rs"]
 mod rows;
-#[path = "ops/sums.rs"]
 mod sums;
 
+use crate::common::{assert_close, normal, panic_of};
 use approx::assert_relative_eq;
-use common::{assert_close, normal, panic_of};
 use evenkeel::{Mask, Tensor, gradient_check, scaled_dot_product_attention};
 use ndarray::{Array2, Axis, array, s, stack};
 use proptest::prelude::*;

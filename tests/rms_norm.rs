@@ -1,12 +1,10 @@
 //! RMSNorm. Page: `book/src/layer_norm.md`. The PyTorch cases run in `tests/golden.rs`.
 
-mod common;
-
-use approx::assert_relative_eq;
-use common::{
+use crate::common::{
     ROWS, all_nan, assert_close, assert_close_relative, assert_panics, long_row, narrow, normal,
     rows, wide,
 };
+use approx::assert_relative_eq;
 use evenkeel::{Adam, Module, RMSNorm, Tensor, gradient_check};
 use ndarray::{Array1, Array2, Axis, Slice, array};
 use proptest::prelude::*;

@@ -1,19 +1,14 @@
 //! Saving and loading. Page: `book/src/tensor.md`.
 
-#[path = "save/batch_norm.rs"]
 mod batch_norm;
-mod common;
-#[path = "save/in_python.rs"]
 mod in_python;
-#[path = "save/lies.rs"]
 mod lies;
-#[path = "save/on_disk.rs"]
 mod on_disk;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{normal, panic_of};
+use crate::common::{normal, panic_of};
 use evenkeel::{Adam, LoadError, Named, SaveError, Tensor, load, named, save};
 use ndarray::{Array, array};
 use proptest::prelude::*;

@@ -1,9 +1,7 @@
 //! Plain gradient descent, momentum and Nesterov's form. Page: `book/src/using_layer_norm.md`.
 
-mod common;
-
+use crate::common::{normal, panic_of};
 use approx::assert_relative_eq;
-use common::{normal, panic_of};
 use evenkeel::{Sgd, Tensor, warmup};
 use ndarray::array;
 

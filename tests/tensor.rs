@@ -1,19 +1,13 @@
 //! The autograd engine and its operations. Page: `book/src/tensor.md`.
 
-#[path = "tensor/broadcasting.rs"]
 mod broadcasting;
-mod common;
-#[path = "tensor/constructors.rs"]
 mod constructors;
-#[path = "tensor/printing.rs"]
 mod printing;
-#[path = "tensor/random.rs"]
 mod random;
-#[path = "tensor/sizes.rs"]
 mod sizes;
 
+use crate::common::{assert_close, normal, panic_of};
 use approx::{assert_relative_eq, assert_relative_ne};
-use common::{assert_close, normal, panic_of};
 use evenkeel::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm};
 use evenkeel::{Conv2d, Linear, MultiHeadAttention, TransformerBlock};
 use evenkeel::{Float, Gradients, Tensor, gradient_check};

@@ -1,6 +1,6 @@
 //! What Adam and AdamW remember, share and refuse. Page: `book/src/using_layer_norm.md`.
 
-use crate::Optimiser;
+use super::Optimiser;
 use crate::common::{normal, panic_of};
 use approx::assert_relative_eq;
 use evenkeel::{Adam, AdamW, Moments, Tensor, load, named, save};

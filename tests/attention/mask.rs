@@ -4,8 +4,8 @@ use evenkeel::{Mask, MultiHeadAttention, Tensor, attention_weights, scaled_dot_p
 use ndarray::{Array, ArrayD, Axis, Dimension, IxDyn, s};
 use proptest::prelude::*;
 
-use super::common::{assert_close, normal, panic_of};
 use super::layer;
+use crate::common::{assert_close, normal, panic_of};
 
 fn allow<D: Dimension>(allowed: Array<bool, D>) -> Mask {
     Mask::Allow(allowed.into_dyn())

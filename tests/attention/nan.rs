@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::common::{close, normal};
 use super::patchy;
+use crate::common::{close, normal};
 
 /// The same numbers as a parameter, at one position of the last axis but one all `bad`.
 fn with<T: Float>(x: &Tensor, position: usize, bad: f64) -> Tensor<T> {

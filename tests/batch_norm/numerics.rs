@@ -4,9 +4,9 @@ use approx::assert_relative_eq;
 use evenkeel::{BatchNorm, Tensor};
 use ndarray::{Array, array};
 
-use crate::Mode::Train;
+use super::Mode::Train;
+use super::{channel, composed, pass, state, trained, two_batches};
 use crate::common::{all_nan, assert_close, narrow, normal, wide};
-use crate::{channel, composed, pass, state, trained, two_batches};
 
 #[test]
 fn equal_numbers_give_exactly_beta_and_with_eps_zero_nan() {

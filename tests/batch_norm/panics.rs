@@ -3,8 +3,8 @@
 use evenkeel::{BatchNorm, Tensor};
 use ndarray::{Array, array};
 
+use super::{state, trained};
 use crate::common::{assert_panics, normal};
-use crate::{state, trained};
 
 #[test]
 fn panics_when_a_channel_has_one_value_in_training() {

@@ -3,9 +3,9 @@
 use approx::assert_relative_eq;
 use evenkeel::{Adam, BatchNorm, Tensor};
 
-use crate::Mode::{Eval, Train};
+use super::Mode::{Eval, Train};
+use super::{pass, state, trained, two_batches};
 use crate::common::normal;
-use crate::{pass, state, trained, two_batches};
 
 #[test]
 fn the_momentum_is_the_weight_of_the_new_batch() {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{read, sources};
+use super::sources;
+use crate::common::read;
 
 /// From the ground up: a room may use itself and those before it.
 const ROOMS: [&str; 8] =

@@ -1,23 +1,31 @@
-//! What the tests share.
-#![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
+//! What the modules of `main.rs` share.
 
-pub mod golden;
+pub mod panics;
 
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::Once;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use evenkeel::{Float, Tensor};
-use ndarray::{ArrayD, Axis, Dimension, IxDyn};
+use evenkeel::{Float, Tensor, rng};
+use ndarray::{ArrayD, Axis, IxDyn};
+pub use panics::{assert_panics, panic_of};
 use proptest::prelude::{Just, Strategy};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
+
+pub use crate::close::close;
+
+/// The folder of the whole project.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A text of the project, by its path from the root on.
+pub fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
 
 /// Numbers from N(0, 1), the same for the same seed.
 pub fn normal(shape: &[usize], seed: u64) -> Tensor {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    Tensor::new(ArrayD::from_shape_simple_fn(IxDyn(shape), || StandardNormal.sample(&mut rng)))
+    Tensor::randn(shape, &mut rng(seed))
 }
 
 /// The same numbers, each rounded to `f32`.
@@ -63,42 +71,6 @@ pub fn long_row() -> Tensor<f32> {
     Tensor::from_vec(&[256, 256, 144], numbers).unwrap()
 }
 
-/// Whether `|got - want| <= tolerance · max(1, largest |want|)` holds everywhere, as `tests/golden/README.md` says it.
-/// The shape is compared first; NaN is close only to NaN; the message names the worst place.
-pub fn close(
-    what: &str,
-    got: &ArrayD<f64>,
-    want: &ArrayD<f64>,
-    tolerance: f64,
-) -> Result<(), String> {
-    if got.shape() != want.shape() {
-        return Err(format!("{what}: expected shape {:?}, got {:?}", want.shape(), got.shape()));
-    }
-    let size = want
-        .iter()
-        .filter(|want| want.is_finite())
-        .fold(1.0, |size: f64, want| size.max(want.abs()));
-    let error = |got: f64, want: f64| {
-        if got == want || (got.is_nan() && want.is_nan()) {
-            0.0
-        } else {
-            let error = (got - want).abs() / size;
-            if error.is_nan() { f64::INFINITY } else { error }
-        }
-    };
-    let worst = want.indexed_iter().map(|(index, &want)| (error(got[&index], want), index));
-    let worst = worst.max_by(|(a, _), (b, _)| a.total_cmp(b));
-    match worst {
-        Some((error, index)) if error > tolerance => Err(format!(
-            "{what}: worst at {:?}: expected {:e}, got {:e}, error {error:.1e}, tolerated {tolerance:.0e}",
-            index.slice(),
-            want[&index],
-            got[&index]
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// Panics unless [`close`].
 #[track_caller]
 pub fn assert_close(what: &str, got: &Tensor, want: &Tensor, tolerance: f64) {
@@ -123,41 +95,6 @@ pub fn permuted(x: &Tensor, axis: usize, order: &[usize]) -> Tensor {
 pub fn assert_close_relative(what: &str, got: &Tensor<f32>, want: &Tensor, tolerance: f64) {
     let size = want.value().fold(0.0, |size: f64, want| size.max(want.abs()));
     assert_close(what, &(wide(got) / size), &(want / size), tolerance);
-}
-
-/// Runs `code`, which must panic with this message and blame the file that calls this function.
-#[track_caller]
-pub fn assert_panics<R>(expected: &str, code: impl FnOnce() -> R) {
-    let (message, file) = panic_of(code);
-    assert_eq!(message, expected);
-    assert_eq!(file, Location::caller().file(), "{expected}");
-}
-
-/// Runs `code`, which must panic; returns the message and the file it was blamed on.
-pub fn panic_of<R>(code: impl FnOnce() -> R) -> (String, String) {
-    // The hook runs in the thread that panics, so tests in other threads do not disturb this.
-    thread_local! { static EXPECTED: Cell<bool> = const { Cell::new(false) } }
-    thread_local! { static FOUND: Cell<(String, String)> = const { Cell::new((String::new(), String::new())) } }
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let default = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if EXPECTED.get() {
-                let message = info.payload_as_str().unwrap_or_default().to_owned();
-                FOUND.set((
-                    message,
-                    info.location().map(|location| location.file().to_owned()).unwrap_or_default(),
-                ));
-            } else {
-                default(info);
-            }
-        }));
-    });
-    EXPECTED.set(true);
-    let result = catch_unwind(AssertUnwindSafe(|| drop(code())));
-    EXPECTED.set(false);
-    assert!(result.is_err(), "this must panic");
-    FOUND.take()
 }
 
 #[test]

@@ -4,6 +4,7 @@ use evenkeel::exercises::{Verdict, which_axis};
 use evenkeel::{BatchNorm, RMSNorm, Tensor};
 
 use super::assert_refused;
+use crate::common::panics::watch;
 
 fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor) -> Tensor {
     let centred = x - x.mean_axis(-1);
@@ -28,6 +29,7 @@ fn the_solution_passes() {
 
 #[test]
 fn one_blank_filled_is_unsolved() {
+    watch();
     #[expect(unreachable_code, reason = "rustdoc allows it in the block of a page")]
     let half: Answer = |x, _, _| {
         let centred = x - x.mean_axis(-1);

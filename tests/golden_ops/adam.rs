@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use evenkeel::{Adam, AdamW, Float, Gradients, Moments, Tensor};
 
-use crate::common::golden::Case;
+use super::case::Case;
 
 /// What an output is called, and the output.
 type Found<T> = HashMap<String, Tensor<T>>;

@@ -7,7 +7,7 @@ use evenkeel::{
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::common::golden::Case;
+use super::case::Case;
 
 /// An output's name, and the tensor whose gradient it is.
 type Leaf<T> = (String, Tensor<T>);

@@ -2,7 +2,7 @@
 
 use evenkeel::{CrossEntropy, Float, Reduction, Tensor};
 
-use crate::common::golden::Case;
+use super::case::Case;
 
 pub fn run<T: Float>(case: &Case) -> Result<(), String> {
     let x = case.parameter::<T>("x")?;

@@ -6,7 +6,7 @@ use evenkeel::{
 };
 use ndarray::{Array1, Axis, Slice, arr0};
 
-use crate::common::golden::Case;
+use super::case::Case;
 
 /// Linear(4, 8), a norm or none, ReLU, Linear(8, 3), trained with the case's optimiser on its batches.
 pub fn run<T: Float>(case: &Case) -> Result<(), String> {

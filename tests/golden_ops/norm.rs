@@ -3,7 +3,7 @@
 use evenkeel::{BatchNorm, Float, GroupNorm, InstanceNorm, LayerNorm, RMSNorm, Tensor};
 use ndarray::Array1;
 
-use crate::common::golden::Case;
+use super::case::Case;
 
 /// The leaves whose gradients a case may hold.
 type Leaves<'a, T> = [(&'static str, &'a Tensor<T>)];

@@ -5,8 +5,8 @@ use approx::assert_relative_eq;
 use evenkeel::{Float, LayerNorm, Tensor};
 use ndarray::{Array1, Array2, array};
 
+use super::composed;
 use crate::common::{all_nan, assert_close_relative, long_row, narrow, normal, rows, wide};
-use crate::composed;
 
 #[test]
 fn a_constant_row_gives_beta_and_nothing_else() {

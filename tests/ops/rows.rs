@@ -4,7 +4,7 @@ use approx::assert_relative_eq;
 use evenkeel::{Float, Tensor};
 use ndarray::{ArrayView1, Axis, array, s};
 
-use super::common::normal;
+use crate::common::normal;
 
 #[test]
 fn gradients_along_an_inner_axis_match_the_worked_example() {

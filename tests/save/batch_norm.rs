@@ -7,8 +7,8 @@ use ndarray::{Array1, array};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
+use super::file_in;
 use crate::common::{narrow, normal};
-use crate::file_in;
 
 /// What PyTorch's `state_dict` calls them.
 fn as_there(layer: &mut BatchNorm<f32>) -> Named<'_, f32> {

@@ -1,14 +1,13 @@
 //! Headers that are not true, or not what they should be. Page: `book/src/tensor.md`.
 
 use std::fs;
-use std::panic::{set_hook, take_hook};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use evenkeel::{LoadError, Named, Tensor, load, named};
 use ndarray::{Array1, array};
 use proptest::prelude::*;
 
-use crate::{common::normal, file_in, file_of, refused};
+use super::{file_in, file_of, refused};
+use crate::common::{normal, panics};
 
 fn file(header: &[u8], data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header, data].concat()
@@ -257,16 +256,8 @@ fn piece() -> impl Strategy<Value = &'static str> {
 
 #[test]
 fn no_header_makes_it_panic_not_even_inside() {
-    // A panic that is caught again is printed all the same: the hook sees it.
-    static PANICS: AtomicUsize = AtomicUsize::new(0);
-    let before = take_hook();
-    let this = std::thread::current().id();
-    set_hook(Box::new(move |info| {
-        if std::thread::current().id() == this {
-            PANICS.fetch_add(1, Ordering::Relaxed);
-        }
-        before(info);
-    }));
+    // A panic that is caught again is seen all the same.
+    let before = panics::seen();
     let folder = tempfile::tempdir().unwrap();
     let path = file_in(&folder);
     let number =
@@ -281,6 +272,6 @@ fn no_header_makes_it_panic_not_even_inside() {
             let _ = load(&path, named([("a", &mut normal(&[2], 1))]));
         }
     });
-    crate::lengths_made_up_to_overflow_are_an_error();
-    assert_eq!(PANICS.load(Ordering::Relaxed), 0);
+    super::lengths_made_up_to_overflow_are_an_error();
+    assert_eq!(panics::seen(), before);
 }

@@ -9,7 +9,7 @@ use ndarray::{ArrayD, IxDyn};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::close;
+use crate::close::close;
 
 /// What a case tells about itself and nobody needs to compute it, by op: how its inputs were drawn, and how PyTorch's
 /// layer is put together. All else that a case holds must be used.
@@ -212,10 +212,6 @@ impl Case {
 
     pub fn integer(&self, attribute: &str) -> Result<usize, String> {
         self.required(attribute, "a whole number", integer)
-    }
-
-    pub fn optional_integer(&self, attribute: &str) -> Result<Option<usize>, String> {
-        self.optional(attribute, "a whole number", integer)
     }
 
     /// A whole number that counts from the end if it is negative.
