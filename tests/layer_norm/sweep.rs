@@ -26,15 +26,14 @@ fn plain([x, dy, gamma, beta]: [&[f64]; 4], sets: &[Set], centred: bool) -> [Vec
     let (mut y, mut dx) = (vec![0.0; x.len()], vec![0.0; x.len()]);
     let (mut dgamma, mut dbeta) = (vec![0.0; gamma.len()], vec![0.0; gamma.len()]);
     for set in sets {
-        let places = || {
-            let stretch = |(range, first, step): &(Range<usize>, usize, usize)| {
-                let (start, first, step) = (range.start, *first, *step);
-                range.clone().map(move |at| (at, first + (at - start) * step))
-            };
-            set.iter().flat_map(stretch)
+        let stretch = |(range, first, step): &(Range<usize>, usize, usize)| {
+            let (start, first, step) = (range.start, *first, *step);
+            range.clone().map(move |at| (at, first + (at - start) * step))
         };
-        let n = places().count() as f64;
-        let mean_of = |f: &dyn Fn((usize, usize)) -> f64| places().map(f).sum::<f64>() / n;
+        let places: Vec<(usize, usize)> = set.iter().flat_map(stretch).collect();
+        let n = places.len() as f64;
+        let mean_of =
+            |f: &dyn Fn((usize, usize)) -> f64| places.iter().copied().map(f).sum::<f64>() / n;
         let mean = if centred { mean_of(&|(at, _)| x[at]) } else { 0.0 };
         let var = mean_of(&|(at, _)| (x[at] - mean).powi(2));
         let sd = (var + EPS).sqrt();
@@ -42,7 +41,7 @@ fn plain([x, dy, gamma, beta]: [&[f64]; 4], sets: &[Set], centred: bool) -> [Vec
         let g = |(at, j): (usize, usize)| gamma[j] * dy[at];
         let mean_g = if centred { mean_of(&g) } else { 0.0 };
         let mean_g_x_hat = mean_of(&|place| g(place) * x_hat(place.0));
-        for (at, j) in places() {
+        for (at, j) in places {
             y[at] = gamma[j] * x_hat(at) + beta[j];
             dx[at] = (g((at, j)) - mean_g - x_hat(at) * mean_g_x_hat) / sd;
             dgamma[j] += dy[at] * x_hat(at);
