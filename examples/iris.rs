@@ -6,13 +6,11 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::process::ExitCode;
 
-use evenkeel::LayerNorm;
+use evenkeel::{LayerNorm, rng};
 use figure::drawing::{self, Axis, Frame, HPos, Panel, Words, line, text};
 use figure::iris_network::{Flowers, LinearNetwork, Score, score, train};
 use figure::statistics::{mean, sample_sd};
 use figure::{Figure, Measures, Result};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 const SEEDS: Range<u64> = 0..20;
@@ -67,7 +65,7 @@ pub(crate) struct Run {
 /// Without the layer and with it.
 pub(crate) fn runs(seed: u64, steps: usize) -> [Run; 2] {
     [None, Some(LayerNorm::new(8))].map(|norm| {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = rng(seed);
         let flowers = Flowers::deal(&mut rng);
         let mut network = LinearNetwork::new(norm, &mut rng);
         let scores = train(&mut network, &flowers.train, steps);

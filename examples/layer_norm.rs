@@ -4,14 +4,12 @@ mod figure;
 
 use std::process::ExitCode;
 
-use evenkeel::{LayerNorm, Linear, Tensor, datasets};
+use evenkeel::{LayerNorm, Linear, Tensor, datasets, rng};
 use figure::drawing::{self, Axis, Frame, HPos, Panel, Words, line, text};
 use figure::statistics::{correlation, mean, population_sd};
 use figure::{Figure, Measures, Result};
 use ndarray::Array;
 use plotters::style::{Color, RGBColor};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 const SEED: u64 = 0;
@@ -60,7 +58,7 @@ fn measure() -> Vec<Row> {
         let (flower, _, per_cm) = kinds[row];
         iris.features[[flower, feature]] * per_cm
     }));
-    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let mut rng = rng(SEED);
     let before = Linear::new(4, FEATURES, &mut rng).forward(&x);
     let after = LayerNorm::new(FEATURES).forward(&before);
 

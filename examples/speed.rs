@@ -7,13 +7,11 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use evenkeel::{LayerNorm, Tensor, release_buffers};
+use evenkeel::{LayerNorm, Tensor, release_buffers, rng};
 use figure::drawing::{self, Axis, Frame, HPos, Panel, Words, line, text};
 use figure::statistics::quantile;
 use figure::{Figure, Measures, Result};
 use ndarray::{Array1, Array2, Axis as Along};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::{Deserialize, Serialize};
@@ -101,7 +99,7 @@ struct Work {
 
 impl Work {
     fn new((rows, features): (usize, usize)) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let mut rng = rng(0);
         let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };
         let x = Array2::from_shape_simple_fn((rows, features), &mut normal);
         let gamma = Array1::from_shape_simple_fn(features, &mut normal);

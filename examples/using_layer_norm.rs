@@ -6,14 +6,12 @@ mod figure;
 use std::ops::Range;
 use std::process::ExitCode;
 
-use evenkeel::LayerNorm;
+use evenkeel::{LayerNorm, rng};
 use figure::drawing::{self, Axis, Frame, HPos, Panel, Words, line, text};
 use figure::iris_network::{Flowers, TensorNetwork, train};
 use figure::statistics::quantile;
 use figure::{Figure, Measures, Result};
 use plotters::prelude::*;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 const SEEDS: Range<u64> = 0..20;
@@ -54,7 +52,7 @@ fn about() -> String {
 /// The losses of one seed, without the layer and with it.
 pub(crate) fn losses(seed: u64, steps: usize) -> [Vec<f64>; 2] {
     [None, Some(LayerNorm::new(8))].map(|norm| {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = rng(seed);
         let flowers = Flowers::deal(&mut rng);
         let mut network = TensorNetwork::new(norm, &mut rng);
         train(&mut network, &flowers.train, steps).iter().map(|score| score.loss).collect()

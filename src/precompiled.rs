@@ -8,8 +8,6 @@
 use approx::relative_eq;
 use ndarray::{Array1, Array2};
 use rand::Rng;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 
 use crate::*;
 
@@ -17,9 +15,6 @@ use crate::*;
 pub fn of_both_types() {
     of::<f64>(&mut rng(0));
     of::<f32>(&mut rng(0));
-    // Tests and pages have these from elsewhere.
-    of::<f64>(&mut ChaCha8Rng::seed_from_u64(0));
-    of::<f32>(&mut ChaCha8Rng::seed_from_u64(0));
     exercises::layer_norm_by_hand().check(|row| row);
     exercises::which_axis().check(|x, _, _| x.clone());
     exercises::eps_inside_the_root().check(|x, _| x.clone());

@@ -6,16 +6,14 @@ mod nan;
 use crate::common::{assert_close, narrow, normal, panic_of, permuted, shuffled};
 use approx::assert_relative_eq;
 use evenkeel::{
-    Linear, Mask, Module, MultiHeadAttention, Tensor, attention_weights, gradient_check,
+    Linear, Mask, Module, MultiHeadAttention, Tensor, attention_weights, gradient_check, rng,
     scaled_dot_product_attention,
 };
 use ndarray::{Array2, ArrayD, Axis, IxDyn, array, s};
 use proptest::prelude::*;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 fn layer(embed_dim: usize, num_heads: usize) -> MultiHeadAttention {
-    MultiHeadAttention::new(embed_dim, num_heads, &mut ChaCha8Rng::seed_from_u64(1))
+    MultiHeadAttention::new(embed_dim, num_heads, &mut rng(1))
 }
 
 /// A mask under which query 1 sees nothing.

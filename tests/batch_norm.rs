@@ -6,11 +6,9 @@ mod running;
 
 use crate::common::{assert_close, normal};
 use approx::assert_relative_eq;
-use evenkeel::{BatchNorm, Conv2d, Module, Tensor, gradient_check};
+use evenkeel::{BatchNorm, Conv2d, Module, Tensor, gradient_check, rng};
 use ndarray::{Array, Array1, Axis, Slice, array};
 use proptest::prelude::*;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 /// Which statistics divide.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -229,7 +227,7 @@ fn the_memory_layout_of_input_and_gradient_does_not_matter() {
 
 #[test]
 fn a_convolution_can_swallow_the_batch_norm_after_it() {
-    let mut conv = Conv2d::new(3, 4, [3, 2], &mut ChaCha8Rng::seed_from_u64(1));
+    let mut conv = Conv2d::new(3, 4, [3, 2], &mut rng(1));
     conv.bias = normal(&[4], 2);
     let (norm, images) = (trained(4, 3), normal(&[2, 3, 5, 6], 4));
     let want = norm.forward(&conv.forward(&images));

@@ -2,16 +2,14 @@
 //! `tests/golden.rs`.
 
 use crate::common::{assert_close, normal, panic_of};
-use evenkeel::{Adam, Mask, Module, NormPlacement, Tensor, TransformerBlock, gradient_check};
+use evenkeel::{Adam, Mask, Module, NormPlacement, Tensor, TransformerBlock, gradient_check, rng};
 use ndarray::{Array, ArrayD, Axis, IxDyn, s};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 const BOTH: [NormPlacement; 2] = [NormPlacement::Pre, NormPlacement::Post];
 
 /// 6 features, 2 heads, 5 hidden features.
 fn block(placement: NormPlacement) -> TransformerBlock {
-    TransformerBlock::new(6, 2, 5, placement, &mut ChaCha8Rng::seed_from_u64(1))
+    TransformerBlock::new(6, 2, 5, placement, &mut rng(1))
 }
 
 #[test]
@@ -169,9 +167,8 @@ fn nan_behind_a_mask_stays_where_it_is() {
 
 #[test]
 fn what_does_not_fit_is_refused_at_the_line_of_the_caller() {
-    let rng = || ChaCha8Rng::seed_from_u64(1);
     let new = |d, heads, hidden| {
-        TransformerBlock::<f64>::new(d, heads, hidden, NormPlacement::Pre, &mut rng())
+        TransformerBlock::<f64>::new(d, heads, hidden, NormPlacement::Pre, &mut rng(1))
     };
     let forward = |placement| block(placement).forward(&normal(&[2, 3, 5], 1), &Mask::None);
     let matrix = Mask::Allow(ArrayD::from_elem(IxDyn(&[2, 3]), true)); // [batch, keys]

@@ -4,12 +4,10 @@ use crate::common::{assert_close, normal, panic_of};
 use evenkeel::{Conv2d, Float, Module, Tensor, gradient_check, rng};
 use ndarray::{Array4, array};
 use proptest::prelude::*;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 fn layer(weight: &Tensor, bias: &Tensor, stride: [usize; 2], padding: [usize; 2]) -> Conv2d {
     let &[out, channels, height, width] = weight.shape() else { unreachable!() };
-    let rng = &mut ChaCha8Rng::seed_from_u64(1);
+    let rng = &mut rng(1);
     let mut layer = Conv2d::new(channels, out, [height, width], rng);
     (layer.weight, layer.bias) = (weight.clone(), bias.clone());
     layer.with_stride(stride).with_padding(padding)
@@ -93,7 +91,7 @@ fn a_kernel_of_one_pixel_is_a_linear_map_of_the_channels() {
 fn f32_agrees_with_f64() {
     let (x, w, b) = (normal(&[2, 3, 5, 4], 1), normal(&[4, 3, 3, 2], 2), normal(&[4], 3));
     let narrow = |x: &Tensor| Tensor::<f32>::parameter(x.value().mapv(f32::of));
-    let mut layer32 = Conv2d::<f32>::new(3, 4, [3, 2], &mut ChaCha8Rng::seed_from_u64(1));
+    let mut layer32 = Conv2d::<f32>::new(3, 4, [3, 2], &mut rng(1));
     (layer32.weight, layer32.bias) = (narrow(&w), narrow(&b));
     let y32 = layer32.with_stride([2, 1]).forward(&narrow(&x));
     let y = layer(&w, &b, [2, 1], [0, 0]).forward(&x);
@@ -102,7 +100,7 @@ fn f32_agrees_with_f64() {
 
 #[test]
 fn starts_with_the_variance_of_he() {
-    let layer: Conv2d = Conv2d::new(8, 200, [3, 3], &mut ChaCha8Rng::seed_from_u64(1));
+    let layer: Conv2d = Conv2d::new(8, 200, [3, 3], &mut rng(1));
     // 14,400 draws: the standard error of the variance is 1.2 % of it.
     assert!((layer.weight.value().var(0.0) / (2.0 / 72.0) - 1.0).abs() < 0.05);
     assert!(layer.bias.value().iter().all(|b| *b == 0.0));
@@ -110,7 +108,7 @@ fn starts_with_the_variance_of_he() {
 
 #[test]
 fn empty_batches_pass_through() {
-    let layer: Conv2d = Conv2d::new(3, 4, [2, 2], &mut ChaCha8Rng::seed_from_u64(1));
+    let layer: Conv2d = Conv2d::new(3, 4, [2, 2], &mut rng(1));
     let x = Tensor::parameter(normal(&[0, 3, 5, 4], 1).value());
     let y = layer.forward(&x);
     assert_eq!(y.shape(), [0, 4, 4, 3]);
@@ -143,8 +141,7 @@ proptest! {
 
 #[test]
 fn what_does_not_fit_is_refused_at_the_line_of_the_caller() {
-    let rng = || ChaCha8Rng::seed_from_u64(1);
-    let new = |channels, kernel| Conv2d::<f64>::new(channels, 4, kernel, &mut rng());
+    let new = |channels, kernel| Conv2d::<f64>::new(channels, 4, kernel, &mut rng(1));
     let forward = |shape: &[usize]| new(3, [3, 2]).forward(&normal(shape, 1));
     let mut bare = new(3, [3, 2]);
     bare.weight = normal(&[4, 3], 1);

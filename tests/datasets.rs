@@ -6,9 +6,8 @@ mod table;
 use crate::common::panic_of;
 use approx::assert_relative_eq;
 use evenkeel::datasets::{Dataset, Standardizer, TableError, digits, iris};
+use evenkeel::rng;
 use ndarray::{Axis, array};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 #[test]
 fn iris_holds_fishers_numbers() {
@@ -27,7 +26,7 @@ fn iris_holds_fishers_numbers() {
 #[test]
 fn a_split_deals_every_flower_once() {
     let iris = iris();
-    let (train, test) = iris.split(30, &mut ChaCha8Rng::seed_from_u64(3));
+    let (train, test) = iris.split(30, &mut rng(3));
     assert_eq!((train.len(), test.len()), (120, 30));
     assert_eq!((train.features.nrows(), test.features.nrows()), (120, 30));
     let mut dealt: Vec<String> = train
@@ -52,13 +51,13 @@ fn a_split_deals_every_flower_once() {
             .any(|(r, t)| r == row && t == target);
         assert!(found);
     }
-    assert_eq!(iris.split(30, &mut ChaCha8Rng::seed_from_u64(3)).1, test);
-    assert_ne!(iris.split(30, &mut ChaCha8Rng::seed_from_u64(4)).1, test);
+    assert_eq!(iris.split(30, &mut rng(3)).1, test);
+    assert_ne!(iris.split(30, &mut rng(4)).1, test);
 }
 
 #[test]
 fn a_split_may_leave_one_side_without_rows() {
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut rng = rng(0);
     for (test_len, train_len) in [(0, 150), (150, 0)] {
         let (train, test) = iris().split(test_len, &mut rng);
         assert_eq!((train.len(), test.len()), (train_len, test_len));
@@ -70,7 +69,7 @@ fn a_split_may_leave_one_side_without_rows() {
 #[test]
 #[should_panic(expected = "split: expected at most 150 test rows, got 151")]
 fn panics_when_the_test_set_is_too_large() {
-    let _ = iris().split(151, &mut ChaCha8Rng::seed_from_u64(0));
+    let _ = iris().split(151, &mut rng(0));
 }
 
 #[test]

@@ -4,8 +4,6 @@ use crate::common::{normal, panic_of};
 use approx::assert_relative_eq;
 use evenkeel::{Linear, Module, Tensor, cross_entropy, gradient_check, rng};
 use ndarray::array;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 #[test]
 fn linear_gradient_matches_finite_differences() {
@@ -18,7 +16,7 @@ fn linear_gradient_matches_finite_differences() {
 
 #[test]
 fn linear_maps_each_row_whatever_axes_stand_before_it() {
-    let layer: Linear = Linear::new(5, 4, &mut ChaCha8Rng::seed_from_u64(1));
+    let layer: Linear = Linear::new(5, 4, &mut rng(1));
     let x = normal(&[2, 3, 5], 1);
     let rows = layer.forward(&x.reshape(&[6, 5]));
     assert_eq!(layer.forward(&x), rows.reshape(&[2, 3, 4]));
@@ -53,7 +51,7 @@ fn every_parameter_of_linear_receives_a_gradient() {
 
 #[test]
 fn linear_starts_with_the_variance_of_he() {
-    let layer: Linear = Linear::new(50, 400, &mut ChaCha8Rng::seed_from_u64(1));
+    let layer: Linear = Linear::new(50, 400, &mut rng(1));
     assert_eq!(layer.weight.shape(), [400, 50]);
     // 20,000 draws: the standard error of the variance is 1 % of it.
     assert!((layer.weight.value().var(0.0) / (2.0 / 50.0) - 1.0).abs() < 0.04);
@@ -109,7 +107,7 @@ fn cross_entropy_refuses_what_does_not_fit() {
 
 #[test]
 fn linear_refuses_what_does_not_fit() {
-    let layer: Linear = Linear::new(3, 4, &mut ChaCha8Rng::seed_from_u64(1));
+    let layer: Linear = Linear::new(3, 4, &mut rng(1));
     let with = |weight: &[usize], bias: &[usize]| Linear {
         weight: normal(weight, 1),
         bias: normal(bias, 1),
@@ -133,7 +131,7 @@ fn linear_refuses_what_does_not_fit() {
             "Linear: expected a bias of shape [4], got [3]",
         ),
         (
-            panic_of(|| Linear::<f64>::new(0, 4, &mut ChaCha8Rng::seed_from_u64(1))),
+            panic_of(|| Linear::<f64>::new(0, 4, &mut rng(1))),
             "Linear: expected at least one input feature, got 0",
         ),
     ];

@@ -4,11 +4,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use evenkeel::{Adam, LayerNorm, Linear, Sgd, Tensor, cross_entropy, release_buffers};
+use evenkeel::{Adam, LayerNorm, Linear, Sgd, Tensor, cross_entropy, release_buffers, rng};
 use ndarray::Array;
 use peak_alloc::PeakAlloc;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 #[global_allocator]
 static BYTES: PeakAlloc = PeakAlloc;
@@ -48,7 +46,7 @@ fn a_step_needs_twice_its_input_and_little_more() {
 #[test]
 fn a_training_loop_of_10_000_steps_holds_its_memory_flat() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut rng = rng(1);
     let x = Tensor::new(Array::from_shape_fn((5, 4), |(i, j)| ((3 * i + j) % 7) as f64));
     let targets = [0, 1, 2, 1, 0];
     let mut l1: Linear = Linear::new(4, 8, &mut rng);

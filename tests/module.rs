@@ -6,11 +6,9 @@ use crate::common::{assert_panics, normal};
 use evenkeel::{
     Adam, BatchNorm, Conv2d, Float, GroupNorm, InstanceNorm, LayerNorm, Linear, Mask, Module,
     MultiHeadAttention, Named, NormPlacement, RMSNorm, Sgd, Tensor, TransformerBlock, load, named,
-    save,
+    rng, save,
 };
 use ndarray::array;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 #[derive(Clone)]
 struct Network {
@@ -27,7 +25,7 @@ impl Module for Network {
 
 impl Network {
     fn new(seed: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = rng(seed);
         let (l1, l2) = (Linear::new(3, 5, &mut rng), Linear::new(5, 2, &mut rng));
         Self { l1, norm: LayerNorm::new(5), l2 }
     }
@@ -138,7 +136,7 @@ fn check<T: Float, M: Module<T> + Clone>(mut layer: M, expected: &str, frozen: u
 #[test]
 fn every_layer_names_all_its_tensors_and_can_be_copied_and_frozen() {
     fn of<T: Float>() {
-        let rng = &mut ChaCha8Rng::seed_from_u64(1);
+        let rng = &mut rng(1);
         let running = "gamma beta running_mean running_var num_batches_tracked";
         check(LayerNorm::<T>::new([2, 3]), "gamma beta", 0);
         check(LayerNorm::<T>::new(3).without_bias(), "gamma beta", 1);
@@ -167,7 +165,7 @@ fn every_layer_names_all_its_tensors_and_can_be_copied_and_frozen() {
 
 #[test]
 fn parameters_are_what_is_trained_shared_or_to_be_changed() {
-    let rng = &mut ChaCha8Rng::seed_from_u64(1);
+    let rng = &mut rng(1);
     let mut block: TransformerBlock = TransformerBlock::new(4, 2, 6, NormPlacement::Post, rng);
     block.linear1 = block.linear1.without_bias();
     let handles = block.parameters();
@@ -179,7 +177,7 @@ fn parameters_are_what_is_trained_shared_or_to_be_changed() {
 
 #[test]
 fn a_copied_block_computes_what_the_block_computes_with_parameters_of_its_own() {
-    let rng = &mut ChaCha8Rng::seed_from_u64(1);
+    let rng = &mut rng(1);
     let block: TransformerBlock = TransformerBlock::new(4, 2, 6, NormPlacement::Pre, rng);
     let copy = block.copy();
     let x = normal(&[2, 3, 4], 2);

@@ -3,8 +3,6 @@
 
 use evenkeel::datasets::{self, Standardizer};
 use evenkeel::{Adam, LayerNorm, Linear, Module, Named, Tensor, cross_entropy, named};
-use ndarray::Array;
-use ndarray_rand::{RandomExt, rand_distr::StandardNormal};
 use rand::Rng;
 
 /// The flowers, shuffled and dealt: 120 to train on, 30 to test.
@@ -49,14 +47,13 @@ pub struct TensorNetwork {
 
 impl TensorNetwork {
     pub fn new(norm: Option<LayerNorm>, rng: &mut impl Rng) -> Self {
-        let mut half_normal =
-            |shape| Tensor::parameter(Array::random_using(shape, StandardNormal, rng) * 0.5);
+        let mut half_normal = |shape: [usize; 2]| (Tensor::randn(shape, rng) * 0.5).trainable();
         Self {
-            w1: half_normal((4, 8)),
-            b1: Tensor::parameter(Array::zeros(8)),
+            w1: half_normal([4, 8]),
+            b1: Tensor::zeros([8]).trainable(),
             norm,
-            w2: half_normal((8, 3)),
-            b2: Tensor::parameter(Array::zeros(3)),
+            w2: half_normal([8, 3]),
+            b2: Tensor::zeros([3]).trainable(),
         }
     }
 }

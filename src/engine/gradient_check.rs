@@ -1,11 +1,8 @@
 //! [`gradient_check()`]: `backward` against central differences. Page: `book/src/tensor.md`.
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 use thiserror::Error;
 
-use crate::engine::Tensor;
+use crate::engine::{Tensor, rng};
 
 /// Where `backward` and central differences disagree most.
 #[derive(Debug, Error, PartialEq)]
@@ -71,7 +68,7 @@ pub fn gradient_check<const N: usize>(
 ) -> Result<f64, GradientMismatch> {
     let parameters = inputs.map(|input| Tensor::parameter(input.value()));
     let y = f(parameters.each_ref());
-    let upstream = random_like(&y);
+    let upstream = Tensor::randn(y.shape(), &mut rng(14));
     let gradients = y.backward_from(&upstream);
 
     let mut worst: Option<GradientMismatch> = None;
@@ -156,9 +153,3 @@ fn central_difference(
     (change / ((x + h) - (x - h)), output, all)
 }
 // ANCHOR_END: gradient_check
-
-/// Numbers from N(0, 1) in the shape of `y`, the same in every run.
-fn random_like(y: &Tensor) -> Tensor {
-    let mut rng = ChaCha8Rng::seed_from_u64(14);
-    Tensor::new(y.value().map(|_| StandardNormal.sample(&mut rng)))
-}

@@ -2,12 +2,9 @@
 
 use std::fmt::Display;
 
-use ndarray::{ArrayD, Dimension, IxDyn};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
+use ndarray::Dimension;
 
-use crate::engine::Tensor;
+use crate::engine::{Tensor, rng};
 
 /// How far an answer may be off, where the largest number is 1: far more than `f64` loses in any
 /// sound way of computing it, and far less than any mistake.
@@ -126,7 +123,5 @@ pub(super) fn shape(tensor: &Tensor) -> String {
 
 /// Numbers from a normal distribution, the same in every run.
 pub(super) fn normal(shape: &[usize], mean: f64, sd: f64, seed: u64) -> Tensor {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut number = || -> f64 { StandardNormal.sample(&mut rng) };
-    Tensor::new(ArrayD::from_shape_simple_fn(IxDyn(shape), || mean + sd * number()))
+    Tensor::randn(shape, &mut rng(seed)) * sd + mean
 }

@@ -110,12 +110,10 @@ impl<T: Float> TransformerBlock<T> {
     /// [`Mask::Allow`].
     ///
     /// ```
-    /// use evenkeel::{Mask, NormPlacement, Tensor, TransformerBlock};
+    /// use evenkeel::{Mask, NormPlacement, Tensor, TransformerBlock, rng};
     /// use ndarray::Array;
-    /// use rand::SeedableRng;
     ///
-    /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-    /// let block = TransformerBlock::new(4, 2, 16, NormPlacement::Pre, &mut rng);
+    /// let block = TransformerBlock::new(4, 2, 16, NormPlacement::Pre, &mut rng(1));
     /// let x = Tensor::new(Array::from_shape_fn((2, 3, 4), |(b, i, j)| (b + i * j) as f64));
     ///
     /// // The second example has two positions; its third is padding.

@@ -1,6 +1,8 @@
 //! What the axes of a mask mean. Page: `book/src/tensor.md`.
 
-use evenkeel::{Mask, MultiHeadAttention, Tensor, attention_weights, scaled_dot_product_attention};
+use evenkeel::{
+    Mask, MultiHeadAttention, Tensor, attention_weights, rng, scaled_dot_product_attention,
+};
 use ndarray::{Array, ArrayD, Axis, Dimension, IxDyn, s};
 use proptest::prelude::*;
 
@@ -213,7 +215,7 @@ proptest! {
         batch in 1..4usize, heads in 1..4usize, lengths in prop::array::uniform3(1..5usize),
         seed in 0..1000u64,
     ) {
-        let mut rng = <rand_chacha::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(seed);
+        let mut rng = rng(seed);
         let layer = MultiHeadAttention::new(2 * heads, heads, &mut rng);
         let lengths = &lengths[..batch];
         let (x, other) = (normal(&[batch, 4, 2 * heads], seed), normal(&[batch, 4, 2 * heads], seed + 1));

@@ -1,13 +1,11 @@
 //! NaN and infinities behind a mask. Page: `book/src/tensor.md`.
 
 use evenkeel::{
-    Float, Mask, Module, MultiHeadAttention, Tensor, attention_weights,
+    Float, Mask, Module, MultiHeadAttention, Tensor, attention_weights, rng,
     scaled_dot_product_attention,
 };
 use ndarray::{Array, Array2, ArrayD, Axis, IxDyn, array, s};
 use proptest::prelude::*;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 use super::patchy;
 use crate::common::{close, normal};
@@ -195,7 +193,7 @@ fn what_a_query_may_look_at_reaches_it() {
 /// What [`MultiHeadAttention`] gives for x with `bad` at position 3 of example 0 and at positions 2
 /// and 3 of example 1, if the loss depends on the first two positions: these, and all gradients.
 fn padded<T: Float>(bad: f64, mask: &Mask, with_weights: bool) -> Vec<ArrayD<f64>> {
-    let mut layer = MultiHeadAttention::<T>::new(6, 2, &mut ChaCha8Rng::seed_from_u64(1));
+    let mut layer = MultiHeadAttention::<T>::new(6, 2, &mut rng(1));
     let bias = |n, seed| Tensor::parameter(normal(&[n], seed).value().mapv(T::of));
     (layer.in_proj_bias, layer.out_proj.bias) = (bias(18, 5), bias(6, 6));
     let mut x = normal(&[2, 4, 6], 1).value().mapv(T::of);

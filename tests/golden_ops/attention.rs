@@ -2,10 +2,8 @@
 
 use evenkeel::{
     Float, LayerNorm, Linear, Mask, MultiHeadAttention, NormPlacement, Tensor, TransformerBlock,
-    scaled_dot_product_attention,
+    rng, scaled_dot_product_attention,
 };
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 use super::case::Case;
 
@@ -80,7 +78,7 @@ fn attention<T: Float>(
     prefix: &str,
     embed_dim: usize,
 ) -> Result<MultiHeadAttention<T>, String> {
-    let rng = &mut ChaCha8Rng::seed_from_u64(0);
+    let rng = &mut rng(0);
     let bias = case.has_input(&format!("{prefix}in_proj_bias"));
     let heads = case.integer("num_heads")?;
     let mut layer = MultiHeadAttention::new(embed_dim, heads, rng);
@@ -114,7 +112,7 @@ fn block<T: Float>(case: &Case) -> Result<TransformerBlock<T>, String> {
     let placement = if case.flag("norm_first")? { NormPlacement::Pre } else { NormPlacement::Post };
     let (d, hidden) = (case.integer("d_model")?, case.integer("dim_feedforward")?);
     let heads = case.integer("num_heads")?;
-    let rng = &mut ChaCha8Rng::seed_from_u64(0);
+    let rng = &mut rng(0);
     let mut block = TransformerBlock::new(d, heads, hidden, placement, rng);
     block.self_attn = attention(case, "self_attn.", d)?;
     let linear = |name: &str| -> Result<Linear<T>, String> {

@@ -5,10 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::{narrow, normal};
-use evenkeel::{BatchNorm, Linear, Named, Tensor, load, named, save};
+use evenkeel::{BatchNorm, Linear, Named, Tensor, load, named, rng, save};
 use ndarray::array;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 /// The network that the Python script has too.
 struct Network {
@@ -19,7 +17,7 @@ struct Network {
 
 impl Network {
     fn new(seed: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = rng(seed);
         let mut network = Self {
             l1: Linear::new(4, 8, &mut rng),
             norm: BatchNorm::new(8),

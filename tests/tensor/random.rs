@@ -3,8 +3,8 @@
 use evenkeel::rand::{Rng, RngCore, SeedableRng};
 use evenkeel::{Linear, Tensor, rng};
 use ndarray::Array;
-use ndarray_rand::{RandomExt, rand_distr::StandardNormal};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 
 use crate::common::{assert_close, read};
 
@@ -31,8 +31,9 @@ fn it_is_chacha_with_eight_rounds() {
     theirs.fill_bytes(&mut b);
     assert_eq!(a, b);
     assert_eq!((ours.next_u32(), ours.next_u64()), (theirs.next_u32(), theirs.next_u64()));
-    let theirs = Array::random_using((4, 3), StandardNormal, &mut ChaCha8Rng::seed_from_u64(9));
-    assert_eq!(Tensor::randn([4, 3], &mut rng(9)), Tensor::<f64>::new(theirs));
+    let mut theirs = ChaCha8Rng::seed_from_u64(9);
+    let numbers = Array::from_shape_simple_fn((4, 3), || StandardNormal.sample(&mut theirs));
+    assert_eq!(Tensor::randn([4, 3], &mut rng(9)), Tensor::<f64>::new(numbers));
     let (a, b): (Linear, Linear) =
         (Linear::new(3, 2, &mut rng(5)), Linear::new(3, 2, &mut ChaCha8Rng::seed_from_u64(5)));
     assert_eq!(a.weight, b.weight);

@@ -55,12 +55,10 @@ pub enum Mask {
     /// `[.., queries, keys]`.
     ///
     /// ```
-    /// use evenkeel::{Mask, MultiHeadAttention, Tensor};
+    /// use evenkeel::{Mask, MultiHeadAttention, Tensor, rng};
     /// use ndarray::{Array, s};
-    /// use rand::SeedableRng;
     ///
-    /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-    /// let attention = MultiHeadAttention::new(4, 2, &mut rng);
+    /// let attention = MultiHeadAttention::new(4, 2, &mut rng(1));
     /// let x = Tensor::new(Array::from_shape_fn((2, 3, 4), |(_, i, j)| (i * j) as f64));
     ///
     /// // Two sequences, filled up to 3 positions: the second has only 2 of its own.
