@@ -1,10 +1,7 @@
 //! Figure of the page `book/src/iris.md`: what a LayerNorm changes in the 4-8-3 network, and what it does not.
 
-mod figure;
-
 use std::cmp::Ordering;
 use std::ops::Range;
-use std::process::ExitCode;
 
 use evenkeel::{LayerNorm, rng};
 use figure::drawing::{self, Axis, Frame, HPos, Panel, Words, line, text};
@@ -22,7 +19,8 @@ const GROUP_HEADING: f64 = 1.5;
 pub(crate) const FIGURE: Figure<Row> =
     Figure { stem: "iris", measures: Measures::Numbers, about, measure, draw, summary };
 
-fn main() -> ExitCode {
+#[cfg(not(test))] // tests/figures.rs has all but this
+fn main() -> std::process::ExitCode {
     FIGURE.main()
 }
 

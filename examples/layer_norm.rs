@@ -1,9 +1,5 @@
 //! Figure of the page `book/src/layer_norm.md`: six rows before a LayerNorm and after it.
 
-mod figure;
-
-use std::process::ExitCode;
-
 use evenkeel::{LayerNorm, Linear, Tensor, datasets, rng};
 use figure::drawing::{self, Axis, Frame, HPos, Panel, Words, line, text};
 use figure::statistics::{correlation, mean, population_sd};
@@ -27,7 +23,8 @@ const FOLLOWED: [usize; 2] = [6, 11];
 pub(crate) const FIGURE: Figure<Row> =
     Figure { stem: "layer_norm", measures: Measures::Numbers, about, measure, draw, summary };
 
-fn main() -> ExitCode {
+#[cfg(not(test))] // tests/figures.rs has all but this
+fn main() -> std::process::ExitCode {
     FIGURE.main()
 }
 

@@ -1,10 +1,7 @@
 //! Figure of the page `book/src/speed.md`: what each step of a fast LayerNorm buys, as multiples of the time that
 //! copying the same numbers takes. Times differ from run to run, and so do its table and its picture.
 
-mod figure;
-
 use std::hint::black_box;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use evenkeel::{LayerNorm, Tensor, release_buffers, rng};
@@ -26,12 +23,13 @@ const REPEATED_FOR: Duration = Duration::from_millis(20);
 pub(crate) const FIGURE: Figure<Row> =
     Figure { stem: "speed", measures: Measures::Times, about, measure, draw, summary };
 
-fn main() -> ExitCode {
+#[cfg(not(test))] // tests/figures.rs has all but this
+fn main() -> std::process::ExitCode {
     if cfg!(debug_assertions)
         && !std::env::args().any(|word| word == "--redraw" || word == "--what")
     {
         eprintln!("speed: expected an optimised build: cargo run --release --example speed");
-        return ExitCode::from(2);
+        return std::process::ExitCode::from(2);
     }
     FIGURE.main()
 }

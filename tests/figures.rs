@@ -1,13 +1,7 @@
 //! The figures of the book: that what they show holds in a fresh run, with a margin, and that the pictures in the book
 //! are what the programs draw from the tables beside them.
-#![allow(
-    dead_code,
-    clippy::duplicate_mod,
-    reason = "each program brings its own copy of what they share"
-)]
 
-#[path = "../examples/figure/mod.rs"]
-mod figure;
+// An example is a program, and the modules of a program stand below it: only a path leads from here to there.
 #[path = "../examples/iris.rs"]
 mod iris;
 #[path = "../examples/layer_norm.rs"]

@@ -8,7 +8,7 @@ use plotters::prelude::*;
 pub use plotters::style::text_anchor::HPos;
 use plotters::style::text_anchor::{Pos, VPos};
 
-use super::Result;
+use crate::Result;
 
 /// Plotters places everything on whole units. Ten of them to a pixel keep lines smooth and dots where they belong.
 const UNITS: f64 = 10.0;
@@ -32,15 +32,25 @@ pub fn width(pixels: f64) -> u32 {
 /// The colours, by what they are for: a layer has the same one in every figure. Plotters knows only numbers for
 /// colours, so these stand for the page's variables until the drawing is done.
 pub const INK: RGBColor = stand_in(0);
+/// Of what is less important: labels and axes.
 pub const MUTED: RGBColor = stand_in(1);
+/// Of the lines behind a plot.
 pub const GRID: RGBColor = stand_in(2);
+/// The page's own.
 pub const SURFACE: RGBColor = stand_in(3);
+/// No normalization.
 pub const NO_NORM: RGBColor = stand_in(4);
+/// LayerNorm.
 pub const LAYER_NORM: RGBColor = stand_in(5);
+/// RMSNorm.
 pub const RMS_NORM: RGBColor = stand_in(6);
+/// BatchNorm.
 pub const BATCH_NORM: RGBColor = stand_in(7);
+/// Of whatever else is told apart.
 pub const ACCENT_1: RGBColor = stand_in(8);
+/// Of a second thing.
 pub const ACCENT_2: RGBColor = stand_in(9);
+/// Of a third thing.
 pub const ACCENT_3: RGBColor = stand_in(10);
 
 const fn stand_in(number: u8) -> RGBColor {
@@ -68,7 +78,9 @@ pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// What a figure says in words: its finding first, with the numbers.
 pub struct Words {
+    /// The finding, in one sentence.
     pub title: String,
+    /// What the picture shows, for who cannot see it.
     pub description: String,
 }
 
@@ -160,19 +172,25 @@ pub struct Axis {
 
 /// Where a panel stands in its figure, in pixels; what is written beside its axes stands outside of this.
 pub struct Frame {
+    /// From the left edge of the figure.
     pub left: f64,
+    /// From its upper edge.
     pub top: f64,
+    /// How wide it is.
     pub width: f64,
+    /// How high it is.
     pub height: f64,
 }
 
 /// A plot with its axes. Its lengths and radii are in pixels.
 pub struct Panel<'a> {
+    /// Plotters' chart, for what is not drawn here.
     pub chart: ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>,
     figure: Area<'a>,
 }
 
 impl<'a> Panel<'a> {
+    /// An empty plot in a place of the figure.
     pub fn new(figure: &Area<'a>, frame: &Frame, x: &Axis, y: &Axis) -> Result<Self> {
         let corner = (px(frame.left), px(frame.top));
         let area = figure.clone().shrink(corner, (px(frame.width), px(frame.height)));

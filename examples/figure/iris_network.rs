@@ -7,17 +7,22 @@ use rand::Rng;
 
 /// The flowers, shuffled and dealt: 120 to train on, 30 to test.
 pub struct Flowers {
+    /// To learn from.
     pub train: Examples,
+    /// To be asked at the end.
     pub test: Examples,
 }
 
 /// Standardized features, `[flowers, 4]`, and the species of each flower.
 pub struct Examples {
+    /// The measures, a row for each flower.
     pub x: Tensor,
+    /// Their species.
     pub species: Vec<usize>,
 }
 
 impl Flowers {
+    /// Fisher's flowers, shuffled, split and standardised by the training set.
     pub fn deal(rng: &mut impl Rng) -> Self {
         let (train, test) = datasets::iris().split(30, rng);
         // Fitted to the training flowers alone: what the test flowers look like must stay unknown until the test.
@@ -46,6 +51,7 @@ pub struct TensorNetwork {
 }
 
 impl TensorNetwork {
+    /// Its first numbers, with the layer or without.
     pub fn new(norm: Option<LayerNorm>, rng: &mut impl Rng) -> Self {
         let mut half_normal = |shape: [usize; 2]| (Tensor::randn(shape, rng) * 0.5).trainable();
         Self {
@@ -84,6 +90,7 @@ pub struct LinearNetwork {
 }
 
 impl LinearNetwork {
+    /// Its first numbers, with the layer or without.
     pub fn new(norm: Option<LayerNorm>, rng: &mut impl Rng) -> Self {
         Self { hidden: Linear::new(4, 8, rng), norm, output: Linear::new(8, 3, rng) }
     }
@@ -110,6 +117,7 @@ impl Module for LinearNetwork {
 /// How well a network does on some examples.
 #[derive(Clone, Copy, Debug)]
 pub struct Score {
+    /// The mean cross-entropy.
     pub loss: f64,
     /// How many species it gets right,
     pub right: usize,
@@ -118,12 +126,14 @@ pub struct Score {
 }
 
 impl Score {
+    /// Counts the largest logits that stand at the right species.
     pub fn new(logits: &Tensor, loss: &Tensor, species: &[usize]) -> Self {
         let right =
             logits.argmax().iter().zip(species).filter(|(guess, species)| guess == species).count();
         Self { loss: loss.item(), right, of: species.len() }
     }
 
+    /// The share that is right.
     pub fn accuracy(&self) -> f64 {
         self.right as f64 / self.of as f64
     }

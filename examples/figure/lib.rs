@@ -6,7 +6,6 @@
 //! | `… -- --redraw` | draws `<stem>.svg` again from the committed `<stem>.csv` |
 //! | `… -- --out DIR` | writes to DIR instead; goes with `--redraw` too |
 //! | `… -- --what` | says in one word what is measured: `numbers`, the same ones each time and everywhere, or `times` |
-#![allow(dead_code, reason = "each program uses a part of this")]
 
 pub mod drawing;
 pub mod iris_network;
@@ -18,6 +17,7 @@ use std::{env, fmt, fs, process};
 
 use serde::{Serialize, de::DeserializeOwned};
 
+/// What a measurement or a drawing gives; every error is told in words.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// What a figure measures.
@@ -43,9 +43,11 @@ impl fmt::Display for Measures {
 pub struct Figure<Row> {
     /// What its page, its program and its files are called.
     pub stem: &'static str,
+    /// Numbers or times.
     pub measures: Measures,
     /// What was measured, with the seeds: the comment on top of the CSV.
     pub about: fn() -> String,
+    /// The measurement itself.
     pub measure: fn() -> Vec<Row>,
     /// The SVG.
     pub draw: fn(&[Row]) -> Result<String>,
@@ -77,7 +79,7 @@ impl<Row: Serialize + DeserializeOwned> Figure<Row> {
     }
 
     fn run(&self, arguments: &Arguments) -> Result<()> {
-        let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("book/src/figures");
+        let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book/src/figures");
         let out = arguments.out.as_deref().unwrap_or(&book);
         let (csv_name, svg_name) = (format!("{}.csv", self.stem), format!("{}.svg", self.stem));
         fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
