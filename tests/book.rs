@@ -155,6 +155,31 @@ fn every_bench_is_of_a_source_of_its_name() {
     }
 }
 
+/// Cargo no longer finds the tests by itself: a file that no module names would not run, and nobody would notice.
+#[test]
+fn every_file_of_tests_is_run() {
+    let named = |module: &str, stem: &str| {
+        let text = read(module);
+        let names =
+            |line: &str| line == format!("mod {stem};") || line == format!("pub mod {stem};");
+        assert!(text.lines().any(names), "{module} does not name {stem}");
+    };
+    let mut top = stems("tests", "rs");
+    for program in ["main", "golden", "memory"] {
+        assert!(top.remove(program));
+    }
+    top.iter().for_each(|stem| named("tests/main.rs", stem));
+    let folders = fs::read_dir(root().join("tests")).unwrap().map(|entry| entry.unwrap().path());
+    for folder in folders.filter(|path| path.is_dir()) {
+        let folder = format!("tests/{}", folder.file_name().unwrap().to_string_lossy());
+        let (mut below, mut module) = (stems(&folder, "rs"), format!("{folder}.rs"));
+        if below.remove("mod") {
+            module = format!("{folder}/mod.rs");
+        }
+        below.iter().for_each(|stem| named(&module, stem));
+    }
+}
+
 /// The cells of a row of a Markdown table.
 fn cells(line: &str) -> Vec<&str> {
     let inside = line.trim().trim_start_matches('|').trim_end_matches('|');
