@@ -25,6 +25,7 @@ mod layer_norm;
 mod loss;
 mod module;
 mod ops;
+mod plain;
 mod rms_norm;
 mod save;
 mod sgd;

@@ -1,15 +1,11 @@
 //! The layers against the formulas as a textbook writes them, `evenkeel::plain`: outputs and all gradients,
 //! `f64` and `f32`, at the tolerances of `tests/golden/README.md`. The shapes are drawn, with axes that differ.
 
-mod common;
-
-use common::close;
-use evenkeel::{BatchNorm, Float, GroupNorm, InstanceNorm, LayerNorm, RMSNorm, Tensor, plain};
+use evenkeel::{BatchNorm, Float, GroupNorm, InstanceNorm, LayerNorm, RMSNorm, Tensor, plain, rng};
 use ndarray::{Array1, Array2, Array3, ArrayD, Dimension};
 use proptest::prelude::*;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
+
+use crate::close::close;
 
 /// What is 1e-9 for `f64` is 1e-5 for `f32`.
 trait Tolerance: Float {
@@ -63,14 +59,19 @@ impl Case {
 
     /// x, dy, γ and β, with numbers that `T` holds exactly.
     fn numbers<T: Float>(&self) -> (Array3<f64>, Array3<f64>, Array1<f64>, Array1<f64>) {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
-        let mut number = |scale: f64, offset: f64| T::of(scale * normal() + offset).wide();
-        let shape = (self.batch, self.channels(), self.positions);
-        let x = Array3::from_shape_simple_fn(shape, || number(2.0, self.offset));
-        let dy = Array3::from_shape_simple_fn(shape, || number(1.0, 0.3));
-        let gamma = Array1::from_shape_simple_fn(self.channels(), || number(1.0, 0.5));
-        let beta = Array1::from_shape_simple_fn(self.channels(), || number(1.0, 0.5));
+        let mut rng = rng(self.seed);
+        let exact = |x: f64| T::of(x).wide();
+        let shape = [self.batch, self.channels(), self.positions];
+        let mut images = |scale: f64, offset: f64| -> Array3<f64> {
+            let numbers = Tensor::randn(shape, &mut rng) * scale + offset;
+            numbers.value().mapv(exact).into_dimensionality().unwrap()
+        };
+        let (x, dy) = (images(2.0, self.offset), images(1.0, 0.3));
+        let mut features = || -> Array1<f64> {
+            let numbers = Tensor::randn([self.channels()], &mut rng) + 0.5;
+            numbers.value().mapv(exact).into_dimensionality().unwrap()
+        };
+        let (gamma, beta) = (features(), features());
         (x, dy, gamma, beta)
     }
 }

@@ -1,9 +1,8 @@
 //! Every mistake that a check knows is tried. What the pages hold of each exercise, `cargo book check` checks.
 
 use std::collections::BTreeSet;
-use std::fs;
 
-use crate::common::{read, root};
+use crate::common::read;
 
 /// The exercises that `src/exercises/mod.rs` offers.
 fn names() -> BTreeSet<String> {
