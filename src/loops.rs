@@ -119,12 +119,9 @@ fn ordinary_numbers_take_the_fast_loops() {
         let taken = during(|| {
             drop(LayerNorm::new(features).forward(&x).backward_from(&x));
             drop(RMSNorm::new(features).forward(&x).backward_from(&x));
-        });
-        assert!(taken.is_empty(), "{features} features: {taken:?}");
-        let taken = during(|| {
             drop(BatchNorm::new(features).forward_train(&x).backward_from(&x));
         });
-        assert_eq!(taken, BTreeMap::from([("columns", 4)]), "{features} columns");
+        assert!(taken.is_empty(), "{features} features: {taken:?}");
     }
     for positions in (2..=70).chain([300, 1025, 2100]) {
         let x = ordinary(&[5, 4, positions]) + 1000.0;

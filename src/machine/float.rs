@@ -7,7 +7,7 @@ use ndarray::{LinalgScalar, ScalarOperand};
 use num_traits::NumAssign;
 
 pub(crate) mod sealed {
-    use fearless_simd::{Simd, SimdBase, SimdFloatElement, f32x4, f32x16, f64x2, f64x8};
+    use fearless_simd::{Simd, SimdBase, SimdFloatElement, f32x16, f64x8};
 
     use crate::machine::buffer::Pooled;
 
@@ -15,19 +15,14 @@ pub(crate) mod sealed {
     pub trait Sealed: SimdFloatElement + Pooled {
         /// Some numbers side by side, as many on every machine.
         type Lanes<S: Simd>: SimdBase<S, Element = Self>;
-
-        /// Fewer of them: 16 bytes.
-        type Block<S: Simd>: SimdBase<S, Element = Self>;
     }
 
     impl Sealed for f32 {
         type Lanes<S: Simd> = f32x16<S>;
-        type Block<S: Simd> = f32x4<S>;
     }
 
     impl Sealed for f64 {
         type Lanes<S: Simd> = f64x8<S>;
-        type Block<S: Simd> = f64x2<S>;
     }
 }
 

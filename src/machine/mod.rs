@@ -1,6 +1,7 @@
 //! What knows of the processor and of memory, and of no tensor: numbers, buffers, vectors, threads.
 
 pub(crate) mod buffer;
+pub(crate) mod column_sums;
 mod float;
 pub(crate) mod lanes;
 pub(crate) mod spread;

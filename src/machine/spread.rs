@@ -1,4 +1,4 @@
-//! Mean and variance of numbers of any size, in `f64`. Page: `book/src/layer_norm.md`.
+//! Mean and variance of numbers of any size, in `f64`. Page: `book/src/speed.md`.
 //!
 //! For the few rows, channels and columns that the fast loops cannot do: their squares leave the type,
 //! an outlier stands in front, or so much is equal that only exact zeros will do.

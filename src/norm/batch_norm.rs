@@ -3,8 +3,8 @@
 use ndarray::Array1;
 
 use super::channels;
-use super::planes::{Planes, Together};
-use super::sets::Statistics;
+use super::planes::Planes;
+use super::statistics::MeanVar;
 use super::{checked_eps, running};
 use crate::engine::{Module, Named, Tensor, named, shape};
 use crate::machine::Float;
@@ -237,20 +237,17 @@ impl<T: Float> BatchNorm<T> {
 
     #[track_caller]
     fn planes(&self, x: &Tensor<T>) -> Planes {
-        let (batch, positions) = shape::channels("BatchNorm", self.num_features, 0, x.shape());
-        for (what, tensor) in [
+        let own = [
             ("gamma", &self.gamma),
             ("beta", &self.beta),
             ("running_mean", &self.running_mean),
             ("running_var", &self.running_var),
-        ] {
-            shape::exactly("BatchNorm", what, &[self.num_features], tensor.shape());
-        }
-        Planes { batch, channels: self.num_features, positions, together: Together::Channel }
+        ];
+        Planes::of("BatchNorm", x, [self.num_features, 0], None, &own)
     }
 
     #[track_caller]
-    fn batch_statistics(&self, x: &Tensor<T>, planes: &Planes) -> Vec<Statistics> {
+    fn batch_statistics(&self, x: &Tensor<T>, planes: &Planes) -> Vec<MeanVar> {
         shape::more_than_one("BatchNorm", "value per channel", planes.values_per_set(), x.shape());
         channels::statistics(x.as_slice(), planes)
     }

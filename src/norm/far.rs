@@ -1,9 +1,9 @@
-//! Sets of numbers that the fast loops cannot normalize, one at a time and in `f64`.
+//! One set of numbers in `f64`, slowly, where the fast loops would not do.
 //!
-//! A set is what shares its statistics: a row, a channel, a group. The fast loops keep x̂ as
+//! A set is what shares one mean and one variance: a row, a channel, a group. The fast loops compute x̂ as
 //! `((x - origin) - shift)·rstd` in the element type. That fails where 1/σ is no normal number of the
-//! type or a distance from the mean overflows, as for the `f32` numbers 3e38 and -3e38, or 1e-39 and
-//! -1e-39 without `eps`. Such a set is done here.
+//! type, or where a distance from the mean overflows: for the `f32` numbers 3e38 and -3e38, or for 1e-39 and
+//! -1e-39 without `eps`.
 
 use crate::machine::Float;
 use crate::machine::spread::{self, Spread};
@@ -31,21 +31,15 @@ pub(super) fn forward<T: Float>(
     }
 }
 
-/// Which terms dx has: those of the mean and of the mean square, if they are of x itself.
-#[derive(Clone, Copy)]
-pub(super) struct Terms {
-    pub(super) mean: bool,
-    pub(super) square: bool,
-}
-
-/// Writes dx, and hands dy·x̂ and dy to `add`, with the feature they belong to.
+/// Writes dx, and hands dy·x̂ and dy to `add`, with the feature they belong to. Mean and mean square each add a
+/// term to dx if they are those of x itself.
 #[cold]
 pub(super) fn backward<T: Float>(
     places: impl Places,
     [dy, x, gamma]: [&[T]; 3],
     spread: &Spread,
     eps: f64,
-    terms: Terms,
+    [mean_of_x, square_of_x]: [bool; 2],
     dx: &mut [T],
     mut add: impl FnMut(usize, f64, f64),
 ) {
@@ -61,8 +55,8 @@ pub(super) fn backward<T: Float>(
     let mean = |on: bool, of: &dyn Fn((usize, usize)) -> f64| {
         if on { places.clone().map(of).sum::<f64>() / n } else { 0.0 }
     };
-    let mean_g = mean(terms.mean, &g);
-    let mean_g_x_hat = mean(terms.square, &|place| g(place) * x_hat(place.0));
+    let mean_g = mean(mean_of_x, &g);
+    let mean_g_x_hat = mean(square_of_x, &|place| g(place) * x_hat(place.0));
     for (at, feature) in places {
         let x_hat = x_hat(at);
         let rest = g((at, feature)) - mean_g - x_hat * mean_g_x_hat;

@@ -4,7 +4,7 @@ use ndarray::Array1;
 
 use super::channels;
 use super::checked_eps;
-use super::planes::{Planes, Together};
+use super::planes::Planes;
 use crate::engine::{Module, Named, Tensor, named, shape};
 use crate::machine::Float;
 
@@ -117,12 +117,9 @@ impl<T: Float> GroupNorm<T> {
     /// If axis 1 of `x` is not `num_channels` long, or γ or β were given another shape.
     #[track_caller]
     pub fn forward(&self, x: &Tensor<T>) -> Tensor<T> {
-        let (batch, positions) = shape::channels("GroupNorm", self.num_channels, 0, x.shape());
-        for (what, tensor) in [("gamma", &self.gamma), ("beta", &self.beta)] {
-            shape::exactly("GroupNorm", what, &[self.num_channels], tensor.shape());
-        }
-        let together = Together::Neighbours(self.channels_per_group);
-        let planes = Planes { batch, channels: self.num_channels, positions, together };
+        let own = [("gamma", &self.gamma), ("beta", &self.beta)];
+        let group = Some(self.channels_per_group);
+        let planes = Planes::of("GroupNorm", x, [self.num_channels, 0], group, &own);
         let statistics = channels::statistics(x.as_slice(), &planes);
         channels::normalize(x, &self.gamma, &self.beta, planes, statistics, true, self.eps)
     }

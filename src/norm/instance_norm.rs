@@ -3,8 +3,8 @@
 use ndarray::Array1;
 
 use super::channels;
-use super::planes::{Planes, Together};
-use super::sets::Statistics;
+use super::planes::Planes;
+use super::statistics::MeanVar;
 use super::{checked_eps, running};
 use crate::engine::{Module, Named, Tensor, named, shape};
 use crate::machine::Float;
@@ -144,13 +144,12 @@ impl<T: Float> InstanceNorm<T> {
     /// position, or if γ, β or the running values were given another shape.
     #[track_caller]
     pub fn forward_train(&mut self, x: &Tensor<T>) -> Tensor<T> {
-        let planes = self.planes(x, Together::Neighbours(1));
+        let planes = self.planes(x, Some(1));
         let statistics = self.own_statistics(x, &planes);
         if self.tracking && !x.as_slice().is_empty() {
             let examples = statistics.chunks_exact(self.num_features);
             let weight = 1.0 / examples.len() as f64;
-            let mut batch =
-                vec![Statistics { origin: 0.0, shift: 0.0, var: 0.0 }; self.num_features];
+            let mut batch = vec![MeanVar { origin: 0.0, shift: 0.0, var: 0.0 }; self.num_features];
             for example in examples {
                 for (batch, &own) in batch.iter_mut().zip(example) {
                     let own = running::unbiased(own, planes.positions);
@@ -180,9 +179,9 @@ impl<T: Float> InstanceNorm<T> {
         let (planes, statistics) = if self.tracking {
             let remembered =
                 running::statistics("InstanceNorm", &self.running_mean, &self.running_var);
-            (self.planes(x, Together::Channel), remembered)
+            (self.planes(x, None), remembered)
         } else {
-            let planes = self.planes(x, Together::Neighbours(1));
+            let planes = self.planes(x, Some(1));
             (planes, self.own_statistics(x, &planes))
         };
         let of_x = !self.tracking;
@@ -190,21 +189,18 @@ impl<T: Float> InstanceNorm<T> {
     }
 
     #[track_caller]
-    fn planes(&self, x: &Tensor<T>, together: Together) -> Planes {
-        let (batch, positions) = shape::channels("InstanceNorm", self.num_features, 1, x.shape());
-        for (what, tensor) in [
+    fn planes(&self, x: &Tensor<T>, group: Option<usize>) -> Planes {
+        let own = [
             ("gamma", &self.gamma),
             ("beta", &self.beta),
             ("running_mean", &self.running_mean),
             ("running_var", &self.running_var),
-        ] {
-            shape::exactly("InstanceNorm", what, &[self.num_features], tensor.shape());
-        }
-        Planes { batch, channels: self.num_features, positions, together }
+        ];
+        Planes::of("InstanceNorm", x, [self.num_features, 1], group, &own)
     }
 
     #[track_caller]
-    fn own_statistics(&self, x: &Tensor<T>, planes: &Planes) -> Vec<Statistics> {
+    fn own_statistics(&self, x: &Tensor<T>, planes: &Planes) -> Vec<MeanVar> {
         shape::more_than_one("InstanceNorm", "position", planes.positions, x.shape());
         channels::statistics(x.as_slice(), planes)
     }

@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayD, IntoDimension, IxDyn};
 
-use super::{array, checked_eps, kernel, normalized_shape};
+use super::{array, checked_eps, normalized_shape, rows};
 use crate::engine::autograd::record;
 use crate::engine::{Module, Named, Tensor, named, shape};
 use crate::machine::Float;
@@ -128,29 +128,27 @@ impl<T: Float> LayerNorm<T> {
     ///
     /// # Panics
     /// If the last axes of `x` are not `normalized_shape`, or γ or β were given another shape.
-    // ANCHOR: forward
     #[track_caller]
     pub fn forward(&self, x: &Tensor<T>) -> Tensor<T> {
         shape::rows_and_features("LayerNorm", &self.normalized_shape, x.shape());
         shape::exactly("LayerNorm", "gamma", &self.normalized_shape, self.gamma.shape());
         shape::exactly("LayerNorm", "beta", &self.normalized_shape, self.beta.shape());
 
-        let (gamma, beta) = (self.gamma.as_slice(), self.beta.as_slice());
-        let (y, rows) = kernel::forward::<T, true>(x.as_slice(), gamma, beta, self.eps);
+        let inputs = [x, &self.gamma, &self.beta];
+        let (y, rows) = rows::forward::<T, true>(inputs.map(Tensor::as_slice), self.eps);
 
-        let (x_kept, gamma, eps) = (x.detach(), self.gamma.detach(), self.eps);
-        record(array(x.shape(), y), [x, &self.gamma, &self.beta], move |dy, needs| {
-            let (x, gamma_kept) = (x_kept.as_slice(), gamma.as_slice());
-            let (dx, dgamma, dbeta) =
-                kernel::backward::<T, true>(dy.as_slice(), x, gamma_kept, &rows, eps);
+        let [x, gamma] = [x, &self.gamma].map(Tensor::detach);
+        let eps = self.eps;
+        record(array(x.shape(), y), inputs, move |dy, needs| {
+            let slices = [dy.as_slice(), x.as_slice(), gamma.as_slice()];
+            let (dx, dgamma, dbeta) = rows::backward::<T, true>(slices, &rows, eps);
             [
-                needs[0].then(|| array(x_kept.shape(), dx)),
+                needs[0].then(|| array(x.shape(), dx)),
                 needs[1].then(|| array(gamma.shape(), dgamma)),
                 needs[2].then(|| array(gamma.shape(), dbeta)),
             ]
         })
     }
-    // ANCHOR_END: forward
 }
 
 impl<T: Float> Module<T> for LayerNorm<T> {

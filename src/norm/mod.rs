@@ -8,24 +8,23 @@
 //! | [`GroupNorm`] | some channels of one example, all positions | none | `book/src/conventions.md` |
 //! | [`InstanceNorm`] | one channel of one example, all positions | none, or as `BatchNorm` | `book/src/conventions.md` |
 //!
-//! The loops of the first two stand in `kernel.rs`, those of the others in `channels.rs` and, for a
-//! matrix, in `columns.rs`; the sums along a row in `statistics.rs`, those over rows in `sums.rs`.
+//! Each layer stands twice: as a textbook writes it, in [`plain`], and as what runs in the graph. The loops of
+//! the latter are in `rows.rs` for the first two and in `lines.rs` for the others.
 
 mod batch_norm;
 mod channels;
-mod columns;
 mod far;
 mod group_norm;
 mod instance_norm;
-mod kernel;
 mod layer_norm;
+mod lines;
 pub mod plain;
 mod planes;
 mod rms_norm;
+mod rows;
 mod running;
 mod sets;
 mod statistics;
-mod sums;
 
 pub use batch_norm::BatchNorm;
 pub use group_norm::GroupNorm;

@@ -1,8 +1,8 @@
 //! How BatchNorm, GroupNorm and InstanceNorm see their input.
 //!
-//! It is `[batch, channels, positions]`, where the positions of an image are
-//! its pixels. One channel of one example is a *plane*: its positions stand one after the other in
-//! memory. The layers differ in which planes have their statistics together:
+//! It is `[batch, channels, positions]`, where the positions of an image are its pixels. One channel of one
+//! example is a *plane*: its positions stand one after the other in memory. What shares one mean and one
+//! variance is a *set*. The layers differ in which planes make a set:
 //!
 //! ```text
 //! BatchNorm     one channel of all examples
@@ -12,18 +12,8 @@
 //!
 //! γ and β always belong to channels.
 
-use std::ops::Range;
-
-use crate::machine::threads;
-
-/// Which planes have their statistics together.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Together {
-    /// All planes of one channel.
-    Channel,
-    /// So many neighbouring channels of one example.
-    Neighbours(usize),
-}
+use crate::engine::{Tensor, shape};
+use crate::machine::{Float, threads};
 
 /// An input as planes. With no position there is no plane.
 #[derive(Clone, Copy)]
@@ -31,24 +21,34 @@ pub(super) struct Planes {
     pub batch: usize,
     pub channels: usize,
     pub positions: usize,
-    pub together: Together,
+    /// How many neighbouring channels make a set; `None` if one channel of all examples does.
+    pub group: Option<usize>,
 }
 
 impl Planes {
-    /// How many statistics there are.
-    pub fn sets(&self) -> usize {
-        match self.together {
-            Together::Channel => self.channels,
-            Together::Neighbours(channels) => self.batch * (self.channels / channels),
+    /// Of an input with so many channels on axis 1 and at least so many axes of positions. The layer's own
+    /// tensors have one number per channel.
+    #[track_caller]
+    pub fn of<T: Float>(
+        layer: &str,
+        x: &Tensor<T>,
+        [channels, axes]: [usize; 2],
+        group: Option<usize>,
+        own: &[(&str, &Tensor<T>)],
+    ) -> Self {
+        let (batch, positions) = shape::channels(layer, channels, axes, x.shape());
+        for (name, tensor) in own {
+            shape::exactly(layer, name, &[channels], tensor.shape());
         }
+        Self { batch, channels, positions, group }
     }
 
-    /// How many numbers go into each.
+    pub fn sets(&self) -> usize {
+        self.group.map_or(self.channels, |group| self.batch * (self.channels / group))
+    }
+
     pub fn values_per_set(&self) -> usize {
-        match self.together {
-            Together::Channel => self.batch * self.positions,
-            Together::Neighbours(channels) => channels * self.positions,
-        }
+        self.group.unwrap_or(self.batch) * self.positions
     }
 
     pub fn channel(&self, plane: usize) -> usize {
@@ -56,54 +56,43 @@ impl Planes {
     }
 
     pub fn set(&self, plane: usize) -> usize {
-        match self.together {
-            Together::Channel => self.channel(plane),
-            Together::Neighbours(channels) => plane / channels,
-        }
+        self.group.map_or(self.channel(plane), |group| plane / group)
     }
 
-    /// The channels that a set has numbers of.
-    pub fn channels_of(&self, set: usize) -> Range<usize> {
-        match self.together {
-            Together::Channel => set..set + 1,
-            Together::Neighbours(channels) => {
-                let first = self.channel(set * channels);
-                first..first + channels
-            }
-        }
+    /// Set and channel of the planes that have coefficients of their own: where a set spans all examples, those
+    /// of the first one.
+    pub fn slots(&self) -> Vec<(usize, usize)> {
+        let examples = if self.group.is_none() { 1 } else { self.batch };
+        let planes = 0..examples * self.channels;
+        planes.map(|plane| (self.set(plane), self.channel(plane))).collect()
     }
 
     /// Where the numbers of a set stand, and the channel of each.
     pub fn places(&self, set: usize) -> impl Iterator<Item = (usize, usize)> + Clone + use<> {
-        let Self { batch, channels, positions, together } = *self;
-        let (first, step, planes) = match together {
-            Together::Channel => (set, channels, batch),
-            Together::Neighbours(channels) => (set * channels, 1, channels),
-        };
-        (0..planes).map(move |plane| first + plane * step).flat_map(move |plane| {
+        let Self { channels, positions, .. } = *self;
+        let (first, step, count) =
+            self.group.map_or((set, channels, self.batch), |group| (set * group, 1, group));
+        (0..count).map(move |plane| first + plane * step).flat_map(move |plane| {
             let first = plane * positions;
             (first..first + positions).map(move |at| (at, plane % channels))
         })
     }
 
-    /// Where the first number of a set stands.
-    pub fn first(&self, set: usize) -> usize {
-        match self.together {
-            Together::Channel => set * self.positions,
-            Together::Neighbours(channels) => set * channels * self.positions,
-        }
-    }
-
-    /// Whether each row of the input holds one number of every set, side by side.
+    /// Whether one row of the input holds one number of every set, side by side.
     pub fn are_columns(&self) -> bool {
-        self.positions == 1 && self.together == Together::Channel
+        self.positions == 1 && self.group.is_none()
     }
 
-    /// How many planes make a piece of work, and how many numbers those are.
+    /// The numbers that a loop runs along: a plane, or a whole row if there are only columns.
+    pub fn line(&self) -> usize {
+        if self.are_columns() { self.channels } else { self.positions }
+    }
+
+    /// How many lines make a piece of work, and how many numbers those are.
     pub fn piece(&self) -> (usize, usize) {
-        let planes = self.batch * self.channels;
-        let piece = threads::piece(planes, planes * self.positions);
-        (piece, (piece * self.positions).max(1))
+        let (numbers, line) = (self.batch * self.channels * self.positions, self.line());
+        let piece = threads::piece(numbers / line.max(1), numbers);
+        (piece, (piece * line).max(1))
     }
 }
 
@@ -112,16 +101,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_work_is_cut_between_planes_into_as_many_pieces_as_any() {
-        let planes = |batch, channels, positions| Planes {
-            batch,
-            channels,
-            positions,
-            together: Together::Channel,
-        };
+    fn large_work_is_cut_between_lines_into_as_many_pieces_as_any() {
+        let planes =
+            |batch, channels, positions| Planes { batch, channels, positions, group: None };
         assert_eq!(planes(11, 9, 1000).piece(), (99, 99 * 1000));
         assert_eq!(planes(10, 10, 1000).piece(), (7, 7 * 1000)); // 100 planes in sixteenths, rounded up
-        assert_eq!(planes(2, 3, 0).piece(), (6, 1));
+        assert_eq!(planes(2, 3, 0).piece(), (1, 1));
         assert_eq!(planes(0, 3, 4).piece(), (1, 4));
+        // Of a matrix, between rows.
+        assert_eq!(planes(99, 1000, 1).piece(), (99, 99 * 1000));
+        assert_eq!(planes(100, 1000, 1).piece(), (7, 7 * 1000));
     }
 }

@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayD, IntoDimension, IxDyn};
 
-use super::{array, checked_eps, kernel, normalized_shape};
+use super::{array, checked_eps, normalized_shape, rows};
 use crate::engine::autograd::record;
 use crate::engine::{Module, Named, Tensor, named, shape};
 use crate::machine::Float;
@@ -114,18 +114,16 @@ impl<T: Float> RMSNorm<T> {
         shape::rows_and_features("RMSNorm", &self.normalized_shape, x.shape());
         shape::exactly("RMSNorm", "gamma", &self.normalized_shape, self.gamma.shape());
 
-        let (y, rows) =
-            kernel::forward::<T, false>(x.as_slice(), self.gamma.as_slice(), &[], self.eps);
+        let slices = [x.as_slice(), self.gamma.as_slice(), &[]];
+        let (y, rows) = rows::forward::<T, false>(slices, self.eps);
 
-        let (x_kept, gamma, eps) = (x.detach(), self.gamma.detach(), self.eps);
-        record(array(x.shape(), y), [x, &self.gamma], move |dy, needs| {
-            let (x, gamma_kept) = (x_kept.as_slice(), gamma.as_slice());
-            let (dx, dgamma, _) =
-                kernel::backward::<T, false>(dy.as_slice(), x, gamma_kept, &rows, eps);
-            [
-                needs[0].then(|| array(x_kept.shape(), dx)),
-                needs[1].then(|| array(gamma.shape(), dgamma)),
-            ]
+        let inputs = [x, &self.gamma];
+        let [x, gamma] = inputs.map(Tensor::detach);
+        let eps = self.eps;
+        record(array(x.shape(), y), inputs, move |dy, needs| {
+            let slices = [dy.as_slice(), x.as_slice(), gamma.as_slice()];
+            let (dx, dgamma, _) = rows::backward::<T, false>(slices, &rows, eps);
+            [needs[0].then(|| array(x.shape(), dx)), needs[1].then(|| array(gamma.shape(), dgamma))]
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, arr0};
 
-use super::sets::Statistics;
+use super::statistics::MeanVar;
 use crate::engine::Tensor;
 use crate::machine::Float;
 
@@ -16,19 +16,19 @@ pub(super) fn update<T: Float>(
     running_var: &mut Tensor<T>,
     num_batches_tracked: &mut Tensor<T>,
     momentum: Option<f64>,
-    batch: &[Statistics],
+    batch: &[MeanVar],
 ) {
     let count = num_batches_tracked.item().wide() + 1.0;
     *num_batches_tracked = Tensor::new(arr0(T::of(count)));
 
     let weight = momentum.unwrap_or(1.0 / count);
-    let towards = |running: &Tensor<T>, of: fn(&Statistics) -> f64| {
+    let towards = |running: &Tensor<T>, of: fn(&MeanVar) -> f64| {
         let both = running.as_slice().iter().zip(batch);
         Tensor::new(Array1::from_iter(
             both.map(|(old, new)| T::of((1.0 - weight) * old.wide() + weight * of(new))),
         ))
     };
-    *running_mean = towards(running_mean, Statistics::mean);
+    *running_mean = towards(running_mean, MeanVar::mean);
     *running_var = towards(running_var, |batch| batch.var);
 }
 
@@ -47,15 +47,14 @@ pub(super) fn statistics<T: Float>(
     layer: &str,
     running_mean: &Tensor<T>,
     running_var: &Tensor<T>,
-) -> Vec<Statistics> {
+) -> Vec<MeanVar> {
     let below = running_var.as_slice().iter().position(|&var| var < T::zero()); // NaN speaks for itself
     if let Some(channel) = below {
         let var = running_var.as_slice()[channel];
         panic!("{layer}: expected a running_var of at least 0, got {var} in channel {channel}");
     }
     let both = running_mean.as_slice().iter().zip(running_var.as_slice());
-    both.map(|(mean, var)| Statistics { origin: mean.wide(), shift: 0.0, var: var.wide() })
-        .collect()
+    both.map(|(mean, var)| MeanVar { origin: mean.wide(), shift: 0.0, var: var.wide() }).collect()
 }
 
 /// The weight of a new batch.
@@ -68,6 +67,6 @@ pub(super) fn checked_momentum(layer: &str, momentum: Option<f64>) -> Option<f64
 }
 
 /// The unbiased variance, divided by n - 1, from the biased one. It is what gets stored.
-pub(super) fn unbiased(batch: Statistics, n: usize) -> Statistics {
-    Statistics { var: batch.var * (n as f64 / (n as f64 - 1.0)), ..batch }
+pub(super) fn unbiased(batch: MeanVar, n: usize) -> MeanVar {
+    MeanVar { var: batch.var * (n as f64 / (n as f64 - 1.0)), ..batch }
 }
