@@ -85,12 +85,12 @@ fn compare<T: Tolerance>(
     y: &Tensor<T>,
     dy: &Tensor<T>,
     inputs: &[&Tensor<T>],
-    want: Vec<ArrayD<f64>>,
+    want: &[ArrayD<f64>],
 ) -> Result<(), TestCaseError> {
     let gradients = y.backward_from(dy);
     let got = std::iter::once(y).chain(inputs.iter().map(|input| &gradients[*input]));
     assert_eq!(want.len(), 1 + inputs.len());
-    for ((name, got), want) in ["y", "dx", "dgamma", "dbeta"].into_iter().zip(got).zip(&want) {
+    for ((name, got), want) in ["y", "dx", "dgamma", "dbeta"].into_iter().zip(got).zip(want) {
         close(name, &got.value().mapv(T::wide), want, T::TOLERANCE).map_err(TestCaseError::fail)?;
     }
     Ok(())
@@ -127,8 +127,8 @@ fn layer_norm<T: Tolerance>(case: &Case) -> Result<(), TestCaseError> {
     let of_x = tensor(&x);
     let y = plain::layer_norm(&x, &gamma, &beta, case.eps);
     let (dx, dgamma, dbeta) = plain::layer_norm_backward(&dy, &x, &gamma, case.eps);
-    let want = vec![y.into_dyn(), dx.into_dyn(), dgamma.into_dyn(), dbeta.into_dyn()];
-    compare(&layer.forward(&of_x), &tensor(&dy), &[&of_x, &layer.gamma, &layer.beta], want)
+    let want = [y.into_dyn(), dx.into_dyn(), dgamma.into_dyn(), dbeta.into_dyn()];
+    compare(&layer.forward(&of_x), &tensor(&dy), &[&of_x, &layer.gamma, &layer.beta], &want)
 }
 
 fn rms_norm<T: Tolerance>(case: &Case) -> Result<(), TestCaseError> {
@@ -138,8 +138,8 @@ fn rms_norm<T: Tolerance>(case: &Case) -> Result<(), TestCaseError> {
     let of_x = tensor(&x);
     let y = plain::rms_norm(&x, &gamma, case.eps);
     let (dx, dgamma) = plain::rms_norm_backward(&dy, &x, &gamma, case.eps);
-    let want = vec![y.into_dyn(), dx.into_dyn(), dgamma.into_dyn()];
-    compare(&layer.forward(&of_x), &tensor(&dy), &[&of_x, &layer.gamma], want)
+    let want = [y.into_dyn(), dx.into_dyn(), dgamma.into_dyn()];
+    compare(&layer.forward(&of_x), &tensor(&dy), &[&of_x, &layer.gamma], &want)
 }
 
 fn batch_norm<T: Tolerance>(case: &Case) -> Result<(), TestCaseError> {
@@ -153,9 +153,9 @@ fn batch_norm<T: Tolerance>(case: &Case) -> Result<(), TestCaseError> {
     let of_x = tensor(&x);
     let y = plain::batch_norm_train(&rows, &gamma, &beta, case.eps, &mut running, momentum);
     let (dx, dgamma, dbeta) = plain::batch_norm_train_backward(&dy_rows, &rows, &gamma, case.eps);
-    let want = vec![from_rows(&y, &x), from_rows(&dx, &x), dgamma.into_dyn(), dbeta.into_dyn()];
+    let want = [from_rows(&y, &x), from_rows(&dx, &x), dgamma.into_dyn(), dbeta.into_dyn()];
     let y = layer.forward_train(&of_x);
-    compare(&y, &tensor(&dy), &[&of_x, &layer.gamma, &layer.beta], want)?;
+    compare(&y, &tensor(&dy), &[&of_x, &layer.gamma, &layer.beta], &want)?;
     for (name, got, want) in [
         ("running_mean", &layer.running_mean, &running.mean),
         ("running_var", &layer.running_var, &running.var),
@@ -171,8 +171,8 @@ fn batch_norm<T: Tolerance>(case: &Case) -> Result<(), TestCaseError> {
     let y = plain::batch_norm(&rows, &gamma, &beta, case.eps, &running);
     let (dx, dgamma, dbeta) =
         plain::batch_norm_backward(&dy_rows, &rows, &gamma, case.eps, &running);
-    let want = vec![from_rows(&y, &x), from_rows(&dx, &x), dgamma.into_dyn(), dbeta.into_dyn()];
-    compare(&layer.forward(&of_x), &tensor(&dy), &[&of_x, &layer.gamma, &layer.beta], want)
+    let want = [from_rows(&y, &x), from_rows(&dx, &x), dgamma.into_dyn(), dbeta.into_dyn()];
+    compare(&layer.forward(&of_x), &tensor(&dy), &[&of_x, &layer.gamma, &layer.beta], &want)
 }
 
 /// BatchNorm of a matrix has loops of its own.
@@ -185,9 +185,9 @@ fn batch_norm_of_a_matrix<T: Tolerance>(case: &Case) -> Result<(), TestCaseError
     let mut running = plain::Running::new(case.channels());
     let y = plain::batch_norm_train(&x, &gamma, &beta, case.eps, &mut running, 0.1);
     let (dx, dgamma, dbeta) = plain::batch_norm_train_backward(&dy, &x, &gamma, case.eps);
-    let want = vec![y.into_dyn(), dx.into_dyn(), dgamma.into_dyn(), dbeta.into_dyn()];
+    let want = [y.into_dyn(), dx.into_dyn(), dgamma.into_dyn(), dbeta.into_dyn()];
     let y = layer.forward_train(&of_x);
-    compare(&y, &tensor(&dy), &[&of_x, &layer.gamma, &layer.beta], want)
+    compare(&y, &tensor(&dy), &[&of_x, &layer.gamma, &layer.beta], &want)
 }
 
 fn group_norm<T: Tolerance>(case: &Case) -> Result<(), TestCaseError> {
@@ -197,8 +197,8 @@ fn group_norm<T: Tolerance>(case: &Case) -> Result<(), TestCaseError> {
     let of_x = tensor(&x);
     let y = plain::group_norm(case.groups, &x, &gamma, &beta, case.eps);
     let (dx, dgamma, dbeta) = plain::group_norm_backward(case.groups, &dy, &x, &gamma, case.eps);
-    let want = vec![y.into_dyn(), dx.into_dyn(), dgamma.into_dyn(), dbeta.into_dyn()];
-    compare(&layer.forward(&of_x), &tensor(&dy), &[&of_x, &layer.gamma, &layer.beta], want)
+    let want = [y.into_dyn(), dx.into_dyn(), dgamma.into_dyn(), dbeta.into_dyn()];
+    compare(&layer.forward(&of_x), &tensor(&dy), &[&of_x, &layer.gamma, &layer.beta], &want)
 }
 
 /// As many groups as channels.
@@ -210,8 +210,8 @@ fn instance_norm<T: Tolerance>(case: &Case) -> Result<(), TestCaseError> {
     let y = plain::group_norm(case.channels(), &x, &gamma, &beta, case.eps);
     let (dx, dgamma, dbeta) =
         plain::group_norm_backward(case.channels(), &dy, &x, &gamma, case.eps);
-    let want = vec![y.into_dyn(), dx.into_dyn(), dgamma.into_dyn(), dbeta.into_dyn()];
-    compare(&layer.forward(&of_x), &tensor(&dy), &[&of_x, &layer.gamma, &layer.beta], want)
+    let want = [y.into_dyn(), dx.into_dyn(), dgamma.into_dyn(), dbeta.into_dyn()];
+    compare(&layer.forward(&of_x), &tensor(&dy), &[&of_x, &layer.gamma, &layer.beta], &want)
 }
 
 proptest! {

@@ -14,15 +14,17 @@ pub(super) fn statistics<T: Float>(x: &[T], planes: &Planes) -> Vec<MeanVar> {
     if x.is_empty() {
         return vec![MeanVar::default(); planes.sets()];
     }
+    let planes = &planes.merged();
     // The mean of the first numbers of each set, to measure the others from.
+    let (step, length) =
+        if planes.are_columns() { (planes.channels, planes.batch) } else { (1, planes.positions) };
     let origin = |set| {
-        let numbers = planes.places(set).map(|(at, _)| x[at]).take(16);
-        numbers.clone().sum::<T>() / T::of(numbers.count() as f64)
+        let first = set * planes.positions;
+        (0..length.min(16)).map(|i| x[first + i * step]).sum::<T>() / T::of(length.min(16) as f64)
     };
     let origins: Vec<T> = (0..planes.sets()).map(origin).collect();
-    let of_slots: Vec<T> = planes.slots().iter().map(|&(set, _)| origins[set]).collect();
     let mut sums = vec![(0.0, 0.0); planes.sets()];
-    let of_planes = lines::sums_of(planes, [x, x], [&of_slots], lines::Deviation);
+    let of_planes = lines::sums_of(planes, [x, x], [&origins], lines::Deviation);
     for (plane, (sum, squares)) in of_planes.into_iter().enumerate() {
         let of_set = &mut sums[planes.set(plane)];
         *of_set = (of_set.0 + sum, of_set.1 + squares);

@@ -43,6 +43,13 @@ impl Planes {
         Self { batch, channels, positions, group }
     }
 
+    /// The same sets with as few planes as can be: the channels of a group stand one after the other.
+    pub fn merged(self) -> Self {
+        let Some(group) = self.group else { return self };
+        let (channels, positions) = (self.channels / group, self.positions * group);
+        Self { channels, positions, group: Some(1), ..self }
+    }
+
     pub fn sets(&self) -> usize {
         self.group.map_or(self.channels, |group| self.batch * (self.channels / group))
     }
