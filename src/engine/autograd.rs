@@ -1,14 +1,14 @@
 //! Reverse-mode differentiation: the graph and `backward`. Page: `book/src/tensor.md`.
 //!
-//! An operation on tensors leaves a [`Node`] behind: which nodes its inputs came from, and a
-//! *pullback*, the function that turns the gradient of the output into the gradients of the inputs.
-//! `backward` walks the nodes from the newest to the oldest. Three decisions keep it small:
+//! An operation on tensors makes a [`Node`]. It holds the nodes of the inputs and a *pullback*, the
+//! function that turns the gradient of the output into the gradients of the inputs. `backward`
+//! visits the nodes from the newest to the oldest. Three decisions keep the code small:
 //!
-//! * Node ids count up, and an output is always younger than its inputs. So "the largest id first"
-//!   is an order in which every node has received all of its gradient before it passes it on. No
-//!   recursion and no marking.
+//! * Node ids count up, so an output always has a larger id than its inputs. Visited with the largest
+//!   id first, every node has received its whole gradient before its pullback runs. This needs no
+//!   recursion and no marks.
 //! * A pullback captures arrays, never tensors: it keeps numbers alive, never the graph.
-//! * Inputs that lead to no parameter have no node, and what they would need is neither stored nor
+//! * Inputs that lead to no parameter have no node. For them nothing is stored, and no gradient is
 //!   computed.
 
 use std::collections::BTreeMap;
@@ -21,23 +21,23 @@ use crate::engine::shape;
 pub(crate) use crate::engine::value::Value;
 use crate::machine::Float;
 
-/// From the gradient of the output to the gradient of each input (`None` where an input asked for
-/// none).
+/// Computes the gradient of each input from the gradient of the output; `None` for an input that
+/// needs none.
 type Pullback<T> = Box<dyn Fn(&Value<T>) -> Vec<Option<Value<T>>> + Send + Sync>;
 
-/// One place in the graph.
+/// A parameter or the result of an operation, in the graph.
 pub(crate) struct Node<T: Float> {
     pub(crate) id: u64,
     inputs: Vec<Option<Arc<Node<T>>>>,
-    /// `None` in a leaf, which is where gradients are collected.
+    /// `None` in a leaf, where the gradient is collected.
     pullback: Option<Pullback<T>>,
 }
 
 impl<T: Float> Node<T> {
     fn new(inputs: Vec<Option<Arc<Node<T>>>>, pullback: Option<Pullback<T>>) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        // Relaxed is enough: `fetch_add` never gives a number twice, and whoever uses an output has
-        // seen its inputs.
+        // Relaxed is enough: `fetch_add` never returns a number twice, and the inputs of an
+        // operation got their numbers before its output does.
         Arc::new(Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), inputs, pullback })
     }
 
@@ -52,8 +52,8 @@ impl<T: Float> Node<T> {
 }
 
 impl<T: Float> Drop for Node<T> {
-    /// Takes the graph down in a loop: dropping an `Arc` inside an `Arc` a million deep would
-    /// overflow the stack.
+    /// Drops the graph in a loop: recursion through a million nested `Arc`s would overflow the
+    /// stack.
     fn drop(&mut self) {
         let mut doomed: Vec<_> = self.inputs.drain(..).flatten().collect();
         while let Some(node) = doomed.pop() {
@@ -65,10 +65,10 @@ impl<T: Float> Drop for Node<T> {
 }
 
 // ANCHOR: record
-/// Makes the output of an operation, and its node if any input leads to a parameter.
+/// Makes the output of an operation, with a node if any input leads to a parameter.
 ///
-/// `pullback(dy, needs)` receives the gradient of the output and, per input, whether a gradient is
-/// wanted.
+/// `pullback(dy, needs)` receives the gradient of the output and, for each input, whether it
+/// needs a gradient.
 pub(crate) fn record<T: Float, const N: usize>(
     value: impl Into<Value<T>>,
     inputs: [&Tensor<T>; N],
@@ -88,8 +88,8 @@ pub(crate) fn record<T: Float, const N: usize>(
 impl<T: Float> Tensor<T> {
     /// The gradient of this scalar with respect to every parameter it was computed from.
     ///
-    /// The graph is read, not consumed: call it again and the same gradients come back. Nothing is
-    /// stored in the parameters, so there is nothing to zero before the next step.
+    /// The graph is read, not consumed: a second call returns the same gradients. Parameters store
+    /// no gradient, so there is nothing to zero before the next step.
     ///
     /// ```
     /// use evenkeel::Tensor;
@@ -117,7 +117,8 @@ impl<T: Float> Tensor<T> {
     }
 
     /// The gradient of `Σ dy · self` with respect to every parameter this tensor was computed from:
-    /// backward from a tensor of any shape, with the *upstream* gradient `dy` given.
+    /// [`backward`](Self::backward) for a tensor of any shape, from a given *upstream* gradient
+    /// `dy`.
     ///
     /// `dy` has this tensor's shape.
     ///
@@ -147,7 +148,7 @@ impl<T: Float> Tensor<T> {
 }
 
 // ANCHOR: walk
-/// Carries `dy` from `node` to the leaves.
+/// The gradient of each leaf by its id, from the gradient `dy` of `node`.
 fn walk<T: Float>(node: Arc<Node<T>>, dy: Value<T>) -> BTreeMap<u64, Tensor<T>> {
     let mut leaves = BTreeMap::new();
     let mut pending = BTreeMap::from([(node.id, (node, dy))]);

@@ -1,4 +1,4 @@
-//! Constants from a shape, random ones, and from what holds numbers.
+//! Constants from a shape, from a generator of random numbers, from arrays and from lists.
 
 use ndarray::{ArrayBase, Data, Dimension, IntoDimension, IxDyn, aview1, aview2};
 use rand::Rng;
@@ -8,8 +8,8 @@ use crate::engine::{Tensor, init, shape};
 use crate::machine::Float;
 
 impl<T: Float> Tensor<T> {
-    /// A constant of zeros. The shape is a number for one axis, an array, a tuple or a slice for any
-    /// number of them. The element type is that of what it meets; where it meets nothing, say it:
+    /// A constant of zeros. The shape is a number for one axis, or an array, a tuple or a slice for
+    /// any number of axes. The element type is inferred; where nothing determines it, write it:
     /// `let x: Tensor = …` is `f64`.
     ///
     /// ```
@@ -47,7 +47,7 @@ impl<T: Float> Tensor<T> {
         everywhere("ones", shape, T::one())
     }
 
-    /// A constant of the same number everywhere; the shape as in [`zeros`](Self::zeros).
+    /// A constant with the same number everywhere; the shape as in [`zeros`](Self::zeros).
     ///
     /// ```
     /// use evenkeel::Tensor;
@@ -101,7 +101,7 @@ impl<T: Float, S: Data<Elem = T>, D: Dimension> From<ArrayBase<S, D>> for Tensor
     }
 }
 
-/// A constant from any ndarray array or view, which stays with its owner.
+/// A constant from a reference to any ndarray array or view.
 impl<T: Float, S: Data<Elem = T>, D: Dimension> From<&ArrayBase<S, D>> for Tensor<T> {
     fn from(array: &ArrayBase<S, D>) -> Self {
         Self::new(array.view())

@@ -12,9 +12,9 @@ use crate::engine::{Tensor, rng};
 pub struct GradientMismatch {
     /// Which input, counted from 0.
     pub input: usize,
-    /// Its shape.
+    /// The shape of that input.
     pub shape: Vec<usize>,
-    /// Where in it.
+    /// The position in that input.
     pub index: Vec<usize>,
     /// The gradient that `backward` returned, 0 if it returned none.
     pub backward: f64,
@@ -24,25 +24,26 @@ pub struct GradientMismatch {
     pub error: f64,
 }
 
-/// The largest error that passes. For functions and inputs of size 1, central differences are
-/// themselves off by about 1e-11: at h = 6e-6 the truncation h²·f‴/6 and the rounding 2⁻⁵³·f/h are
-/// both near that.
+/// The largest error that passes. For functions and inputs of size 1, central differences
+/// themselves have an error of about 1e-11: at h = 6e-6 the truncation h²·f‴/6 and the rounding
+/// 2⁻⁵³·f/h are each of about that size.
 const TOLERANCE: f64 = 1e-7;
-/// A gradient smaller than this share of the output is measured by that share: what is left of it
-/// after the rounding, 4e-11 of the output, is too little to tell it by.
+/// The error of a gradient smaller than this share of the output is taken relative to that share:
+/// the rounding error, 4e-11 of the output, leaves too few digits of so small a gradient.
 const SHARE: f64 = 0.01;
 
 /// Compares the gradients of `f` by `backward` with central differences, for every number of every
 /// input, and returns the largest error.
 ///
-/// The error at one number is `|backward - difference|` over `|difference|`, or over a hundredth of the
-/// output that the number changes if that is larger; up to 1e-7 passes. So gradients and outputs of
-/// any size are measured alike. The output of `f` may have any shape: it is multiplied by a fixed
-/// random *upstream* gradient and summed. An upstream of ones would be blind to the gradient of a
-/// LayerNorm's input, which is then zero whatever the code does.
+/// The error at one number is `|backward - difference|` divided by `|difference|`, or by a
+/// hundredth of the output that the number changes if that is larger; up to 1e-7 passes. So the
+/// check is equally strict for gradients and outputs of any size. The output of `f` may have any
+/// shape: it is multiplied by a fixed random *upstream* gradient and summed. With an upstream
+/// gradient of ones, the gradient of a LayerNorm's input would be zero, and the check would miss
+/// mistakes in that gradient.
 ///
-/// The first step is 6e-6. Where that does not agree with `backward`, as near the edge of a
-/// logarithm, smaller ones are tried, and the one that its neighbour confirms best decides.
+/// The first step is 6e-6. If its difference does not agree with `backward`, as for a logarithm
+/// near 0, smaller steps are tried, and the step that agrees best with its neighbour decides.
 ///
 /// ```
 /// use evenkeel::{Tensor, gradient_check};
@@ -57,8 +58,8 @@ const SHARE: f64 = 0.01;
 /// ```
 ///
 /// # Errors
-/// [`GradientMismatch`] at the worst place, if any error is above 1e-7 or not a number. A kink at an
-/// input itself (ReLU at 0) is such a place.
+/// [`GradientMismatch`] at the worst place, if any error is above 1e-7 or NaN. A kink exactly at an
+/// input (ReLU at 0) gives such an error.
 ///
 /// *PyTorch*: `torch.autograd.gradcheck`. Page: `book/src/tensor.md`.
 // ANCHOR: gradient_check
@@ -99,30 +100,30 @@ pub fn gradient_check<const N: usize>(
     }
 }
 
-/// The central difference of `Σ upstream · f` at `x`, and the error of `backward` beside it.
+/// The central difference of `Σ upstream · f` at `x`, and the error of `backward`.
 fn compare(backward: f64, x: f64, upstream: &Tensor, f: impl Fn(f64) -> Tensor) -> (f64, f64) {
     let mut h = f64::EPSILON.cbrt() * x.abs().max(1.0);
     let (mut last, mut least) = (f64::NAN, f64::INFINITY);
     let (mut best, mut reached) = ((f64::NAN, f64::INFINITY), false);
     while x + h != x {
         let (difference, output, all) = central_difference(x, h, upstream, &f);
-        // Where `x` reaches nothing, a gradient is measured by all that it might have reached.
+        // If `x` changes no output, the error is taken relative to all outputs.
         let measure = if output > 0.0 { output } else { all };
         let size = difference.abs().max(SHARE * measure / x.abs().max(1.0));
         let error = if backward == difference { 0.0 } else { (backward - difference).abs() / size };
         if last.is_nan() && error <= TOLERANCE {
             return (difference, error);
         }
-        // How far it is from its neighbour, and how much of it may be rounding.
-        // A step that changes nothing, while a larger one did, tells nothing.
+        // A step that changes no output, although a larger step did, decides nothing.
         reached |= output > 0.0;
+        // The distance from the neighbour's difference, and the possible rounding error.
         let doubt = (difference - last).abs() + f64::EPSILON * output / h;
         let doubt = if output > 0.0 { doubt / difference.abs() } else { doubt };
         let tells = output > 0.0 || !reached;
-        // Beside a kink, all steps across it agree: a smaller one that is sure wins.
+        // Near a kink, all steps across it agree, so a smaller step with little doubt wins.
         if best.0.is_nan() || (tells && (doubt < least || doubt < TOLERANCE / 10.0)) {
             let error = if error.is_nan() { f64::INFINITY } else { error };
-            (best, least) = ((difference, error), doubt.min(least)); // a doubt may be NaN
+            (best, least) = ((difference, error), doubt.min(least)); // `doubt` may be NaN
         }
         last = difference;
         h /= 8.0;
@@ -130,8 +131,8 @@ fn compare(backward: f64, x: f64, upstream: &Tensor, f: impl Fn(f64) -> Tensor) 
     best
 }
 
-/// `(Σ upstream·f(x + h) - Σ upstream·f(x - h)) / 2h`, how large the outputs are that
-/// differ, and how large all of them.
+/// `(Σ upstream·f(x + h) - Σ upstream·f(x - h)) / 2h`, the size of the outputs that differ,
+/// and the size of all outputs.
 fn central_difference(
     x: f64,
     h: f64,
@@ -140,7 +141,7 @@ fn central_difference(
 ) -> (f64, f64, f64) {
     let (above, below) = (f(x + h), f(x - h));
     let (mut change, mut output, mut all) = (0.0, 0.0, 0.0);
-    // Differences first, then their sum: what `x` does not reach leaves no rounding behind.
+    // Differences first, then their sum: outputs that `x` does not change add no error.
     for ((above, below), dy) in above.value().iter().zip(below.value()).zip(upstream.value()) {
         let size = dy.abs() * above.abs().max(below.abs());
         all += size;
@@ -149,7 +150,7 @@ fn central_difference(
             output += size;
         }
     }
-    // Divided by the step that was really taken: x + h is rounded.
+    // Divided by the actual step, because x + h is rounded.
     (change / ((x + h) - (x - h)), output, all)
 }
 // ANCHOR_END: gradient_check

@@ -7,7 +7,7 @@ use std::ops::{AddAssign, Index, MulAssign};
 use crate::engine::Tensor;
 use crate::machine::{Float, threads};
 
-/// What [`backward`](Tensor::backward) found: one gradient for each parameter that was reached.
+/// What [`backward`](Tensor::backward) returns: one gradient for each parameter that it reached.
 ///
 /// ```
 /// use evenkeel::Tensor;
@@ -20,8 +20,9 @@ use crate::machine::{Float, threads};
 /// assert!(gradients.get(&unused).is_none()); // gradients[&unused] would panic
 /// ```
 ///
-/// Gradients of several losses can be added up, also of losses that reached other parameters: a large
-/// batch in pieces that fit into memory. [`default`](Self::default) is the empty sum.
+/// Gradients of several losses can be added, even if the losses reach different parameters. So a
+/// large batch can be computed in pieces that fit into memory. [`default`](Self::default) is the
+/// empty sum.
 ///
 /// ```
 /// use evenkeel::{Gradients, Tensor};
@@ -43,13 +44,13 @@ use crate::machine::{Float, threads};
 #[derive(Clone)]
 #[must_use]
 pub struct Gradients<T: Float = f64> {
-    /// By the ids of the parameters, the oldest first: sums over all of them run in one order.
+    /// By parameter id, the oldest first, so that sums over all gradients have a fixed order.
     pub(crate) of_leaf: BTreeMap<u64, Tensor<T>>,
 }
 
 impl<T: Float> Gradients<T> {
-    /// The gradient of a parameter, in the parameter's shape; `None` if it was not reached, or is
-    /// no parameter.
+    /// The gradient of a parameter, in the parameter's shape; `None` if the parameter was not
+    /// reached, or if the tensor is no parameter.
     pub fn get(&self, parameter: &Tensor<T>) -> Option<&Tensor<T>> {
         self.of_leaf.get(&parameter.node.as_ref()?.id)
     }
@@ -59,15 +60,15 @@ impl<T: Float> Gradients<T> {
         self.of_leaf.len()
     }
 
-    /// Whether no parameter was reached. Never true for what `backward` returns.
+    /// Whether no parameter was reached. Always false for a result of `backward`.
     pub fn is_empty(&self) -> bool {
         self.of_leaf.is_empty()
     }
 
-    /// The length of all gradients together as one vector: the root of the sum of all squares.
+    /// The length of all gradients taken as one vector: the root of the sum of all squares.
     ///
-    /// Squares that no float holds do no harm (`f32` gradients of 1e30, `f64` gradients of 1e200 or
-    /// 1e-200). NaN if a gradient holds NaN; infinite if one holds an infinity.
+    /// Accurate even if squares overflow or underflow (`f32` gradients of 1e30, `f64` gradients of
+    /// 1e200 or 1e-200). NaN if a gradient holds NaN; infinite if a gradient holds an infinity.
     ///
     /// ```
     /// use evenkeel::Tensor;
@@ -84,12 +85,12 @@ impl<T: Float> Gradients<T> {
         unit * length
     }
 
-    /// Shortens the gradients to `max_norm` if they are longer, all by the same factor, and returns
-    /// the [`norm`](Self::norm) they had. The direction of the step stays; one bad batch does not
-    /// throw the parameters far off.
+    /// Scales all gradients down by one factor if their [`norm`](Self::norm) is above `max_norm`,
+    /// and returns the norm before scaling. The direction of the step stays the same, and one bad
+    /// batch does not move the parameters far.
     ///
-    /// If the norm is NaN, or infinite because a gradient is, *nothing changes*: no factor makes a
-    /// direction of that. Look at what is returned, and leave out the step.
+    /// If a gradient holds NaN or an infinity, *nothing changes*, because no factor gives such
+    /// gradients a direction. Check the returned norm, and skip the step.
     ///
     /// ```
     /// use approx::assert_relative_eq;
@@ -108,8 +109,8 @@ impl<T: Float> Gradients<T> {
     /// If `max_norm` is negative or NaN.
     ///
     /// *PyTorch*: `torch.nn.utils.clip_grad_norm_(parameters, max_norm)`, which multiplies by
-    /// `max_norm / (norm + 1e-6)`: there the result is a little too short, and much too short for
-    /// norms near 1e-6. An infinity there turns the gradients into zeros and itself into NaN.
+    /// `max_norm / (norm + 1e-6)`. There the result is a little too short, and much too short for
+    /// norms near 1e-6; an infinite number becomes NaN and all others become 0.
     ///
     /// Paper: Pascanu, Mikolov, Bengio, *On the difficulty of training recurrent neural networks*,
     /// 2013 (arXiv 1211.5063), algorithm 1.
@@ -124,23 +125,24 @@ impl<T: Float> Gradients<T> {
         norm
     }
 
-    /// (unit, length): the norm is their product, which may overflow where neither does.
+    /// (unit, length). The norm is `unit * length`, which may overflow although neither factor
+    /// does.
     fn length(&self) -> (f64, f64) {
         let squares = self.sum_of_squares(|x| x);
         if (1e-200..1e300).contains(&squares) {
-            return (1.0, squares.sqrt()); // what vanished on the way is too small to matter
+            return (1.0, squares.sqrt()); // squares that underflowed are too small to matter
         }
         let numbers = self.of_leaf.values().flat_map(Tensor::as_slice);
         let largest = numbers.fold(0.0, |largest: f64, x| largest.max(x.wide().abs()));
         if squares.is_nan() || largest == 0.0 || largest.is_infinite() {
-            return (1.0, squares.abs()); // for an empty sum is -0
+            return (1.0, squares.abs()); // `abs`, because an empty sum is -0
         }
         (largest, self.sum_of_squares(|x| x / largest).sqrt())
     }
 
-    /// Σ f(x)² over the numbers of all gradients, in an order that the threads do not change.
+    /// Σ f(x)² over the numbers of all gradients, in an order that does not depend on the threads.
     fn sum_of_squares(&self, f: impl Fn(f64) -> f64 + Copy + Sync) -> f64 {
-        // Short sums round less than a long one.
+        // Short sums have smaller rounding errors than a long one.
         let of_block = move |block: &[T]| {
             let mut sums = [0.0; 8];
             for numbers in block.chunks(8) {
@@ -163,7 +165,7 @@ impl<T: Float> Gradients<T> {
         self.of_leaf.values().map(of_gradient).sum()
     }
 
-    /// Replaces each number by f of it, rounded once.
+    /// Replaces each number x by f(x), rounded once.
     fn map(&mut self, f: impl Fn(f64) -> f64 + Copy + Sync + Send) {
         for gradient in self.of_leaf.values_mut() {
             gradient.value = gradient.value.map(move |x| T::of(f(x.wide())));
@@ -171,14 +173,14 @@ impl<T: Float> Gradients<T> {
     }
 }
 
-/// No gradient of any parameter: where a sum starts.
+/// No gradients: the start of a sum.
 impl<T: Float> Default for Gradients<T> {
     fn default() -> Self {
         Self { of_leaf: BTreeMap::new() }
     }
 }
 
-/// Adds gradients, parameter by parameter; one that only the other side has comes in as it is.
+/// Adds gradients, parameter by parameter. A gradient that only the right side has is copied.
 impl<T: Float> AddAssign<&Self> for Gradients<T> {
     fn add_assign(&mut self, other: &Self) {
         for (&id, gradient) in &other.of_leaf {
@@ -190,7 +192,7 @@ impl<T: Float> AddAssign<&Self> for Gradients<T> {
     }
 }
 
-/// Adds gradients, as `+= &other`.
+/// Adds gradients, like `+= &other`.
 impl<T: Float> AddAssign for Gradients<T> {
     fn add_assign(&mut self, other: Self) {
         *self += &other;
@@ -209,7 +211,8 @@ impl<T: Float> Index<&Tensor<T>> for Gradients<T> {
     type Output = Tensor<T>;
 
     /// # Panics
-    /// If no gradient reached it, or it is no parameter. [`get`](Gradients::get) asks.
+    /// If no gradient reached it, or it is no parameter. [`get`](Gradients::get) returns `None`
+    /// instead.
     #[track_caller]
     fn index(&self, parameter: &Tensor<T>) -> &Tensor<T> {
         let shape = parameter.shape();

@@ -1,4 +1,4 @@
-//! First values of a layer's tensors, and which of them are trained.
+//! Random initial values of tensors.
 
 use ndarray::{ArrayD, IxDyn};
 use rand::Rng;

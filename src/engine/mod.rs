@@ -1,4 +1,4 @@
-//! Tensors, and the graph that finds their gradients: the part to read first.
+//! Tensors and the graph that computes their gradients: the part to read first.
 
 pub(crate) mod autograd;
 mod constructors;

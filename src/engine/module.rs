@@ -1,4 +1,4 @@
-//! [`Module`]: what is made of tensors, and names them. Page: `book/src/tensor.md`.
+//! [`Module`]: anything made of named tensors. Page: `book/src/tensor.md`.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -8,7 +8,7 @@ use crate::engine::Tensor;
 use crate::engine::autograd::Node;
 use crate::machine::Float;
 
-/// What is made of tensors: a tensor, a layer, a tuple or a list of modules, a struct of yours.
+/// Anything made of tensors: a tensor, a layer, a tuple or a list of modules, your own struct.
 ///
 /// Only [`tensors_mut`](Self::tensors_mut) has to be written, with the help of [`named`]:
 ///
@@ -37,7 +37,7 @@ use crate::machine::Float;
 /// ```
 ///
 /// An optimiser's `step`, [`save`](crate::save()) and [`load`](crate::load()) take any module:
-/// `&mut network`, or what is at hand, as a tuple.
+/// `&mut network`, or a tuple of modules.
 ///
 /// ```
 /// use evenkeel::{Adam, LayerNorm, Tensor};
@@ -52,16 +52,16 @@ use crate::machine::Float;
 /// *PyTorch*: `nn.Module`, with `state_dict()` for the names; a tensor is no module there. Page:
 /// `book/src/tensor.md`.
 pub trait Module<T: Float = f64> {
-    /// All tensors with their names, each once and always in the same order: what is trained, what
-    /// is constant, what is remembered of batches.
+    /// All tensors with their names, each once and always in the same order: parameters, constants
+    /// and running statistics.
     fn tensors_mut(&mut self) -> Named<'_, T>;
 
-    /// Those of the tensors that are parameters, with their names: what an optimiser's `step` moves.
+    /// The parameters with their names: the tensors that an optimiser's `step` changes.
     fn parameters_mut(&mut self) -> Named<'_, T> {
         self.tensors_mut().into_iter().filter(|(_, tensor)| tensor.is_parameter()).collect()
     }
 
-    /// A handle on each parameter: to count them, to look up their gradients.
+    /// A handle on each parameter, to count the parameters or to look up their gradients.
     ///
     /// ```
     /// use evenkeel::{LayerNorm, Module};
@@ -79,12 +79,12 @@ pub trait Module<T: Float = f64> {
         tensors.filter(Tensor::is_parameter).collect()
     }
 
-    /// A module of its own with the same numbers: its parameters are new ones, unknown to gradients
-    /// and optimisers, and its constants constants. What happens to one leaves the other alone.
+    /// An independent module with the same numbers. Its parameters are new, unknown to earlier
+    /// gradients and optimisers; its constants stay constants. A change to one module does not
+    /// affect the other.
     ///
-    /// A *clone* is something else: handles on the same parameters. Its gradient is theirs, and the
-    /// part that flows through it adds to it. That makes a difference where two networks stand in one
-    /// loss:
+    /// A *clone* is different: it holds handles on the same parameters, whose gradients are summed
+    /// over the original and the clone. The difference matters when two networks are in one loss:
     ///
     /// ```
     /// use evenkeel::{Linear, Module, Tensor};
@@ -106,8 +106,8 @@ pub trait Module<T: Float = f64> {
     /// assert_eq!(gradients.len(), 2); // weight and bias of the network, none of the target
     /// ```
     ///
-    /// Two handles of one parameter become two handles of one new parameter. Of a `&mut Network`, say
-    /// `(*network).copy()`: the reference is a module itself, and cannot be cloned.
+    /// Two handles of one parameter become two handles of one new parameter. For a `&mut Network`,
+    /// write `(*network).copy()`: the reference is itself a module, one that cannot be cloned.
     ///
     /// # Panics
     /// If a tensor is the result of an operation: a copy would no longer follow what it was computed
@@ -132,8 +132,9 @@ pub trait Module<T: Float = f64> {
         copy
     }
 
-    /// Makes constants of all parameters: no gradient reaches them any more, and no optimiser takes
-    /// them. Running statistics of a [`BatchNorm`](crate::BatchNorm) still move in `forward_train`.
+    /// Turns all parameters into constants: they no longer get gradients, and optimisers no longer
+    /// change them. The running statistics of a [`BatchNorm`](crate::BatchNorm) still change in
+    /// `forward_train`.
     ///
     /// ```
     /// use evenkeel::{LayerNorm, Module};
@@ -150,12 +151,11 @@ pub trait Module<T: Float = f64> {
     }
 }
 
-/// The tensors of some modules, each after the name of its module and a dot: what
-/// [`tensors_mut`](Module::tensors_mut) of a larger module returns.
+/// The tensors of some modules, each with the name of its module and a dot in front of its own
+/// name: what [`tensors_mut`](Module::tensors_mut) of a larger module returns.
 ///
-/// A tensor has no name of its own and takes the one given. With the name `""`, a module's names stay
-/// as they are. What it returns is a module, too, and the way to give names to what stands in no
-/// struct.
+/// A tensor has no name of its own and gets the given one. The name `""` leaves a module's names
+/// unchanged. The result is itself a module, so modules that are in no struct can have names too.
 ///
 /// ```
 /// use evenkeel::{RMSNorm, Tensor, load, named, save};
@@ -177,7 +177,7 @@ pub fn named<'a, T: Float, const N: usize>(
     modules.into_iter().flat_map(|(name, module)| below(name, module)).collect()
 }
 
-/// The tensors of one module after its name.
+/// The tensors of one module, with `name` and a dot in front of their names.
 fn below<'a, T: Float>(name: &str, module: &'a mut (impl Module<T> + ?Sized)) -> Named<'a, T> {
     let mut tensors = module.tensors_mut();
     for (own, _) in tensors.0.iter_mut().filter(|_| !name.is_empty()) {
@@ -186,7 +186,7 @@ fn below<'a, T: Float>(name: &str, module: &'a mut (impl Module<T> + ?Sized)) ->
     tensors
 }
 
-/// Tensors with their names, to read or to change: a list of pairs, and a module.
+/// Tensors with their names, to read or to change: a list of pairs that is also a module.
 #[derive(Debug)]
 pub struct Named<'a, T: Float = f64>(Vec<(String, &'a mut Tensor<T>)>);
 
@@ -238,14 +238,14 @@ impl<T: Float, M: Module<T> + ?Sized> Module<T> for Box<M> {
     }
 }
 
-/// The tensors of what is there.
+/// The tensors of the module, if there is one.
 impl<T: Float, M: Module<T>> Module<T> for Option<M> {
     fn tensors_mut(&mut self) -> Named<'_, T> {
         self.iter_mut().flat_map(M::tensors_mut).collect()
     }
 }
 
-/// Modules by their positions: `0.weight`, `1.weight`, as in PyTorch's `nn.ModuleList`.
+/// Modules named by position: `0.weight`, `1.weight`, as in PyTorch's `nn.ModuleList`.
 impl<T: Float, M: Module<T>> Module<T> for [M] {
     fn tensors_mut(&mut self) -> Named<'_, T> {
         let numbered = self.iter_mut().enumerate();

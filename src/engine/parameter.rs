@@ -1,4 +1,4 @@
-//! [`Tensor::assign`]: new numbers for a tensor that is there.
+//! [`Tensor::assign`]: new numbers for an existing tensor.
 
 use ndarray::{ArrayBase, Data, Dimension};
 
@@ -9,9 +9,8 @@ use crate::machine::Float;
 impl<T: Float> Tensor<T> {
     /// Gives a constant or a parameter new numbers, from any ndarray array or view of its shape.
     ///
-    /// A parameter stays the same parameter: an optimiser still remembers it, and gradients are found
-    /// by it. (A new [`Tensor::parameter`] in its place would be a stranger to both.) Handles and
-    /// graphs from before keep the old numbers.
+    /// A parameter keeps its identity: optimisers and gradients still know it. (They would not know
+    /// a new [`Tensor::parameter`] in its place.) Earlier handles and graphs keep the old numbers.
     ///
     /// ```
     /// use evenkeel::{Adam, Tensor};
@@ -40,7 +39,7 @@ impl<T: Float> Tensor<T> {
     /// If the array has another shape, or if the tensor is the result of an operation: new numbers
     /// would not be what it was computed from.
     ///
-    /// *PyTorch*: `w.data.copy_(x)`, which changes the numbers under graphs from before, too.
+    /// *PyTorch*: `w.data.copy_(x)`, which changes the numbers in earlier graphs too.
     #[track_caller]
     #[expect(clippy::needless_pass_by_value)] // as in `new`
     pub fn assign<S, D>(&mut self, array: ArrayBase<S, D>)

@@ -5,13 +5,13 @@ use std::fmt;
 use crate::engine::Tensor;
 use crate::machine::Float;
 
-/// As many numbers are printed whole by `{:?}`.
+/// Up to this many numbers, `{:?}` prints all.
 const FEW: usize = 64;
-/// Of more, these at either end.
+/// Of more numbers, `{:?}` prints this many at each end.
 const ENDS: usize = 16;
 
-/// The numbers in the brackets of the shape; precision works (`{:.3}`). Of 500 numbers and more,
-/// `{}` leaves out the middle of each axis, as `ndarray` does; `{:#}` prints all.
+/// The numbers in nested brackets, one pair for each axis; precision works (`{:.3}`). From 500
+/// numbers on, `{}` leaves out the middle of each axis, as `ndarray` does; `{:#}` prints all.
 ///
 /// ```
 /// # use evenkeel::Tensor; use ndarray::array;
@@ -23,7 +23,7 @@ impl<T: Float> fmt::Display for Tensor<T> {
     }
 }
 
-/// What it is (constant, parameter or result), its shape, and its numbers in row-major order;
+/// The kind (constant, parameter or result), the shape, and the numbers in row-major order;
 /// precision works (`{:.3?}`). Of more than 64 numbers, `{:?}` prints the first and the last 16, so
 /// that a failing `assert_eq!` can be read; `{:#?}` prints all.
 ///

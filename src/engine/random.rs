@@ -18,20 +18,20 @@ use rand_chacha::ChaCha8Rng;
 /// assert_ne!(x, Tensor::randn([2, 4], &mut rng)); // it goes on
 /// ```
 ///
-/// Whatever asks for a generator takes any other of [`rand`](crate::rand) 0.9 too.
-/// A message about `DerefMut`, or a bound `rand::Rng` that is not satisfied, tells of a generator from
-/// another version of `rand`.
+/// Functions that take a generator accept any generator of [`rand`](crate::rand) 0.9. A compiler
+/// error about `DerefMut`, or about an unsatisfied bound `rand::Rng`, means that the generator is
+/// from another version of `rand`.
 ///
 /// *PyTorch*: `torch.Generator().manual_seed(seed)`.
 pub fn rng(seed: u64) -> SeededRng {
     SeededRng(ChaCha8Rng::seed_from_u64(seed))
 }
 
-/// What [`rng()`] returns: ChaCha with 8 rounds, whose numbers do not depend on the machine. Not for
-/// secrets.
+/// The generator that [`rng()`] returns: ChaCha with 8 rounds, whose numbers do not depend on the
+/// machine. Not for secrets.
 ///
-/// A generator of the crate `rand` 0.9, which is [`evenkeel::rand`](crate::rand): with the trait `Rng` in scope it
-/// draws numbers of any kind.
+/// A generator of the crate `rand` 0.9, which is [`evenkeel::rand`](crate::rand). With the trait
+/// `Rng` in scope, it draws numbers of any type.
 ///
 /// ```
 /// use evenkeel::rand::{Rng, seq::SliceRandom};
@@ -42,7 +42,7 @@ pub fn rng(seed: u64) -> SeededRng {
 /// assert!(order[rng.random_range(0..10)] < 10);
 /// ```
 ///
-/// A clone goes on with the same numbers.
+/// A clone continues with the same numbers.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SeededRng(ChaCha8Rng);
 
@@ -60,7 +60,7 @@ impl RngCore for SeededRng {
     }
 }
 
-/// Its name: its state says nothing to a reader.
+/// Prints the name only: the state means nothing to a reader.
 impl fmt::Debug for SeededRng {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SeededRng").finish_non_exhaustive()

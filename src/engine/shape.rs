@@ -1,8 +1,8 @@
-//! Every shape rule and every shape message, once. Page: `book/src/tensor.md`.
+//! All shape rules and their messages. Page: `book/src/tensor.md`.
 //!
-//! Each function returns the shape that follows from its arguments, or panics at the line of the
-//! reader's code that broke the rule (`#[track_caller]` all the way up), saying what was expected
-//! and what was found.
+//! Each function returns the resulting shape, or panics at the line of the user's code that broke
+//! the rule (all functions up to that line are `#[track_caller]`). The message gives the shape
+//! expected and the shape found.
 
 mod convolution;
 mod count;
@@ -12,8 +12,8 @@ use std::ops::Range;
 pub(crate) use convolution::{convolution, kernel};
 pub(crate) use count::{addressable, position, size, too_large};
 
-/// The shape two operands take together, by NumPy's rule: align at the last axis, an axis of length
-/// 1 stretches.
+/// The common shape of two operands by NumPy's rule: aligned at the last axis, an axis of length 1
+/// stretches.
 #[track_caller]
 pub(crate) fn broadcast(op: &str, a: &[usize], b: &[usize]) -> Vec<usize> {
     let rank = a.len().max(b.len());
@@ -34,7 +34,7 @@ pub(crate) fn broadcast(op: &str, a: &[usize], b: &[usize]) -> Vec<usize> {
     shape
 }
 
-/// The shape `from` must be able to stretch to.
+/// Shape `from` must stretch to shape `to`.
 #[track_caller]
 pub(crate) fn broadcast_to(from: &[usize], to: &[usize]) {
     assert!(stretches(from, to), "broadcast_to: shape {from:?} does not stretch to {to:?}");
@@ -45,7 +45,7 @@ fn stretches(from: &[usize], to: &[usize]) -> bool {
     from.len() <= to.len() && from_the_last.all(|(&own, &wanted)| own == wanted || own == 1)
 }
 
-/// An axis counted from the front; negative ones count from the back, -1 is the last.
+/// The axis, counted from the front. A negative `axis` counts from the end; -1 is the last.
 #[track_caller]
 pub(crate) fn axis(op: &str, axis: isize, shape: &[usize]) -> usize {
     let rank = shape.len();
@@ -60,8 +60,8 @@ pub(crate) fn axis(op: &str, axis: isize, shape: &[usize]) -> usize {
     }
 }
 
-/// `[.., m, k]` by `[.., k, n]`: the leading axes of the product, by the broadcasting rule, and m, k,
-/// n.
+/// `[.., m, k]` by `[.., k, n]`; returns the leading axes of the product, by the broadcasting rule,
+/// and m, k, n.
 #[track_caller]
 pub(crate) fn matmul(a: &[usize], b: &[usize]) -> (Vec<usize>, [usize; 3]) {
     let (&[ref a_leading @ .., m, k], &[ref b_leading @ .., k2, n]) = (a, b) else {
@@ -74,7 +74,7 @@ pub(crate) fn matmul(a: &[usize], b: &[usize]) -> (Vec<usize>, [usize; 3]) {
     (broadcast("matmul, leading axes", a_leading, b_leading), [m, k, n])
 }
 
-/// A shape with as many elements as the one it replaces.
+/// The two shapes must hold the same number of values.
 #[track_caller]
 pub(crate) fn reshape(from: &[usize], to: &[usize]) {
     let had: usize = from.iter().product();
@@ -82,7 +82,7 @@ pub(crate) fn reshape(from: &[usize], to: &[usize]) {
     assert!(had == wanted, "reshape: {from:?} holds {had} values, {to:?} would hold {wanted}");
 }
 
-/// An axis that has positions.
+/// The length of `axis` must not be 0.
 #[track_caller]
 pub(crate) fn some_along(op: &str, axis: usize, shape: &[usize]) {
     assert!(
@@ -91,7 +91,7 @@ pub(crate) fn some_along(op: &str, axis: usize, shape: &[usize]) {
     );
 }
 
-/// A range of positions along `axis`.
+/// `range` must lie within the positions along `axis`.
 #[track_caller]
 pub(crate) fn slice(axis: usize, range: &Range<usize>, shape: &[usize]) {
     let length = shape[axis];
@@ -101,7 +101,7 @@ pub(crate) fn slice(axis: usize, range: &Range<usize>, shape: &[usize]) {
     );
 }
 
-/// Two shapes that may differ along `axis` only.
+/// The two shapes may differ along `axis` only.
 #[track_caller]
 pub(crate) fn concat(axis: usize, a: &[usize], b: &[usize]) {
     let fits =
@@ -109,14 +109,14 @@ pub(crate) fn concat(axis: usize, a: &[usize], b: &[usize]) {
     assert!(fits, "concat: shapes {a:?} and {b:?} differ in more than axis {axis}");
 }
 
-/// An array whose shape must be exactly `expected`.
+/// The shape of an array must be exactly `expected`.
 #[track_caller]
 pub(crate) fn exactly(owner: &str, what: &str, expected: &[usize], got: &[usize]) {
     assert!(expected == got, "{owner}: expected {what} of shape {expected:?}, got {got:?}");
 }
 
-/// An input whose last axes are `normalized_shape`; returns (rows, features), their flattened
-/// lengths.
+/// An input must end in the axes `normalized_shape`; returns (rows, features), the flattened
+/// lengths of the leading axes and of these.
 #[track_caller]
 pub(crate) fn rows_and_features(
     layer: &str,
@@ -137,14 +137,14 @@ pub(crate) fn rows_and_features(
     (input[..leading].iter().product(), normalized_shape.iter().product())
 }
 
-/// `[.., 3, 4]`: any leading axes, then these.
+/// `[.., 3, 4]`: any leading axes, then those of `shape`.
 fn ending_in(shape: &[usize]) -> String {
     let lengths: Vec<String> = shape.iter().map(ToString::to_string).collect();
     format!("[.., {}]", lengths.join(", "))
 }
 
-/// An input `[batch, channels, ..]` with at least `axes` axes of positions; returns batch and the
-/// number of positions.
+/// An input must be `[batch, channels, ..]`, with at least `axes` axes of positions; returns batch
+/// and the number of positions.
 #[track_caller]
 pub(crate) fn channels(
     layer: &str,
@@ -165,7 +165,8 @@ pub(crate) fn channels(
     }
 }
 
-/// Enough values for a variance that is not always zero. None at all will do: nothing is normalized.
+/// There must not be exactly one value: its variance is always 0. An input without values is
+/// allowed: nothing is normalized.
 #[track_caller]
 pub(crate) fn more_than_one(layer: &str, what: &str, found: usize, input: &[usize]) {
     assert!(
@@ -183,7 +184,7 @@ pub(crate) fn linear(weight: &[usize]) -> (usize, usize) {
     (out_features, in_features)
 }
 
-/// The (batch, classes) of a classifier's logits, for as many targets.
+/// The (batch, classes) of a classifier's logits; batch must equal `targets`.
 #[track_caller]
 pub(crate) fn logits(logits: &[usize], targets: usize) -> (usize, usize) {
     let &[batch, classes] = logits else {
@@ -200,8 +201,8 @@ pub(crate) fn logits(logits: &[usize], targets: usize) -> (usize, usize) {
     (batch, classes)
 }
 
-/// Queries `[.., queries, d]` and keys `[.., keys, d]` with the same leading axes; returns the shape
-/// of the scores, `[.., queries, keys]`.
+/// Queries `[.., queries, d]` and keys `[.., keys, d]` must have the same leading axes; returns the
+/// shape of the scores, `[.., queries, keys]`.
 #[track_caller]
 pub(crate) fn attention(q: &[usize], k: &[usize]) -> Vec<usize> {
     match (q, k) {
@@ -216,7 +217,7 @@ pub(crate) fn attention(q: &[usize], k: &[usize]) -> Vec<usize> {
     }
 }
 
-/// Values `[.., keys, features]`, one row for each key.
+/// Values must be `[.., keys, features]`, one row for each key.
 #[track_caller]
 pub(crate) fn attention_values(k: &[usize], v: &[usize]) {
     let rows = k.len() - 1;
@@ -226,15 +227,15 @@ pub(crate) fn attention_values(k: &[usize], v: &[usize]) {
     );
 }
 
-/// An input `[.., length, features]`.
+/// An input must be `[.., length, features]`.
 #[track_caller]
 pub(crate) fn positions(layer: &str, features: usize, input: &[usize]) {
     let fits = matches!(input, &[.., _, last] if last == features);
     assert!(fits, "{layer}: expected an input of shape [.., length, {features}], got {input:?}");
 }
 
-/// A mask over scores `[.., queries, keys]` of which no axis is known to be that of heads: with the
-/// last two axes at most, or with all.
+/// A mask over scores `[.., queries, keys]` must have at most the last two axes, or all axes,
+/// because the axis of the heads is not known.
 #[track_caller]
 pub(crate) fn mask(mask: &[usize], scores: &[usize]) {
     let axes = scores.len();
@@ -244,8 +245,8 @@ pub(crate) fn mask(mask: &[usize], scores: &[usize]) {
     );
 }
 
-/// A mask over what `heads` see of an input `[.., length, features]`: the same for all of them, or
-/// with one axis more than the input, that of heads.
+/// A mask for attention with `heads` heads over an input `[.., length, features]` must be the same
+/// for all heads, or have one axis more than the input, that of heads.
 #[track_caller]
 pub(crate) fn mask_of_heads(layer: &str, mask: &[usize], input: &[usize], heads: usize) {
     let (leading, length) = (&input[..input.len() - 2], input[input.len() - 2]);

@@ -1,4 +1,4 @@
-//! [`Tensor`]: an array, and where it came from. Page: `book/src/tensor.md`.
+//! [`Tensor`]: an array and its place in the graph. Page: `book/src/tensor.md`.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::engine::autograd::{Node, Value};
 use crate::engine::shape;
 use crate::machine::Float;
 
-/// An array of any rank, and its place in the graph of operations that made it.
+/// An array of any rank and its place in the graph of operations that computed it.
 ///
 /// A tensor is either a *constant* ([`Tensor::new`]), a *parameter* ([`Tensor::parameter`]), or the
-/// result of an operation. A clone is a handle: it shares the numbers and the identity. The numbers
-/// of a tensor never change under a handle; an optimiser's `step` gives a parameter new ones.
+/// result of an operation. A clone is a handle: it shares the numbers and the identity. An
+/// optimiser's `step` gives a parameter new numbers; earlier handles keep the old ones.
 ///
 /// The element type `T` is `f64` or `f32`. Float literals give `f64`, as in NumPy.
 ///
@@ -40,15 +40,15 @@ pub struct Tensor<T: Float = f64> {
     pub(crate) node: Option<Arc<Node<T>>>,
 }
 
-/// Why numbers from outside did not make a tensor.
+/// The values do not fill the shape, or the shape is too large: see [`Tensor::from_vec`].
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{}, got {got}", self.what_the_shape_holds())]
 pub struct WrongLength {
     /// The shape asked for.
     pub shape: Vec<usize>,
-    /// How many values it holds; `None` if a computer cannot count so many.
+    /// How many values the shape holds; `None` if the shape is too large.
     pub expected: Option<usize>,
-    /// How many there were.
+    /// How many values were given.
     pub got: usize,
 }
 
@@ -71,19 +71,19 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// *PyTorch*: `torch.tensor(array)`.
-    #[expect(clippy::needless_pass_by_value)] // a view needs no `&`, and an array is done with
+    #[expect(clippy::needless_pass_by_value)] // takes arrays and views without `&`
     pub fn new<S, D>(array: ArrayBase<S, D>) -> Self
     where
         S: Data<Elem = T>,
         D: Dimension,
     {
-        // Copied even if it is ours to keep: vectors that lie across two cache lines, as in memory of
-        // the allocator, cost a forward pass of 512 × 512 a tenth of its time and more.
+        // An owned array is copied too: the allocator does not align it to cache lines, and vectors
+        // that cross two lines cost a forward pass over 512 × 512 numbers 10 % of its time or more.
         Self::from_value(Value::copy_of(&array))
     }
 
-    /// A trainable leaf: `backward` gives it a gradient, an optimiser's `step` gives it new
-    /// numbers.
+    /// A trainable leaf, which gets a gradient from `backward` and new numbers from an optimiser's
+    /// `step`.
     ///
     /// ```
     /// use evenkeel::Tensor;
@@ -112,8 +112,8 @@ impl<T: Float> Tensor<T> {
     /// ```
     ///
     /// # Errors
-    /// [`WrongLength`] if the number of values does not fill the shape, or if the product of its
-    /// lengths, those of 0 left out, is above `isize::MAX`.
+    /// [`WrongLength`] if the number of values does not fill the shape, or if the product of the
+    /// shape's lengths, those of 0 left out, is above `isize::MAX`.
     ///
     /// *PyTorch*: `torch.tensor(values).reshape(shape)`.
     pub fn from_vec(shape: &[usize], values: Vec<T>) -> Result<Self, WrongLength> {
@@ -128,7 +128,7 @@ impl<T: Float> Tensor<T> {
         Self { value, node: None }
     }
 
-    /// The numbers.
+    /// A view of the numbers.
     pub fn value(&self) -> ArrayViewD<'_, T> {
         self.value.view()
     }
@@ -143,7 +143,7 @@ impl<T: Float> Tensor<T> {
         self.node.as_ref().is_some_and(|node| node.is_leaf())
     }
 
-    /// The one number of a tensor that holds one, whatever its rank.
+    /// The number in a tensor that holds exactly one, whatever its rank.
     ///
     /// ```
     /// use evenkeel::Tensor;
@@ -177,8 +177,8 @@ impl<T: Float> Tensor<T> {
         Self::from_value(self.value.clone())
     }
 
-    /// This constant as a parameter: a trainable leaf with the same numbers. A parameter stays what it
-    /// is.
+    /// This constant as a parameter: a trainable leaf with the same numbers. A parameter is
+    /// returned unchanged.
     ///
     /// ```
     /// use evenkeel::Tensor;
@@ -194,7 +194,7 @@ impl<T: Float> Tensor<T> {
     /// On the result of an operation on parameters: as a leaf it would be cut off from them, and they
     /// would get no gradient. Where that is what you want, say `y.detach().trainable()`.
     ///
-    /// *PyTorch*: `x.requires_grad_()`, there in place.
+    /// *PyTorch*: `x.requires_grad_()`, which works in place.
     #[track_caller]
     pub fn trainable(self) -> Self {
         match &self.node {
@@ -228,7 +228,7 @@ impl<T: Float> Tensor<T> {
     }
 }
 
-/// Equal shape and equal numbers; where they came from does not matter. NaN equals nothing.
+/// Equal shape and equal numbers; the place in the graph does not matter. NaN equals nothing.
 impl<T: Float> PartialEq for Tensor<T> {
     fn eq(&self, other: &Self) -> bool {
         self.value == other.value

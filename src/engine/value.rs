@@ -7,7 +7,7 @@ use ndarray::{Array, ArrayBase, ArrayViewD, ArrayViewMutD, Data, Dimension, IxDy
 use crate::machine::buffer::Buffer;
 use crate::machine::{Float, threads};
 
-/// The numbers of a tensor in row-major order, and its shape. A clone is a handle.
+/// The numbers of a tensor in row-major order, and its shape. A clone shares the numbers.
 #[derive(Clone)]
 pub(crate) struct Value<T: Float> {
     numbers: Arc<Numbers<T>>,
@@ -16,25 +16,25 @@ pub(crate) struct Value<T: Float> {
 
 enum Numbers<T: Float> {
     Written(Buffer<T>),
-    /// One number that stands everywhere and is not written down until somebody looks: the gradient of
-    /// a sum, or what a running mean starts from.
+    /// The same number at every position, written to memory at the first access. Examples: the
+    /// gradient of a sum, the first running mean.
     Same(T, OnceLock<Buffer<T>>),
 }
 
 impl<T: Float> Value<T> {
-    /// As many numbers as the shape holds.
+    /// Numbers in row-major order, as many as the shape holds.
     pub(crate) fn new(shape: impl Into<IxDyn>, numbers: impl Into<Buffer<T>>) -> Self {
         let (shape, numbers) = (shape.into(), numbers.into());
         assert_eq!(shape.size(), numbers.len(), "{shape:?} holds another number of values");
         Self { numbers: Arc::new(Numbers::Written(numbers)), shape }
     }
 
-    /// The same number everywhere.
+    /// The number `x` at every position.
     pub(crate) fn full(shape: impl Into<IxDyn>, x: T) -> Self {
         Self { numbers: Arc::new(Numbers::Same(x, OnceLock::new())), shape: shape.into() }
     }
 
-    /// The number that stands everywhere, if there is one.
+    /// The number at every position, if it is stored only once.
     fn same(&self) -> Option<T> {
         match *self.numbers {
             Numbers::Same(x, _) => Some(x),
@@ -52,7 +52,7 @@ impl<T: Float> Value<T> {
         Self::new(self.raw_dim(), y)
     }
 
-    /// f of each pair of numbers; both values have the same shape.
+    /// f of each pair of numbers; the two values have the same shape.
     pub(crate) fn zip(&self, other: &Self, f: impl Fn(T, T) -> T + Copy + Sync + Send) -> Self {
         match (self.same(), other.same()) {
             (Some(a), _) => return other.map(move |b| f(a, b)),
@@ -64,7 +64,7 @@ impl<T: Float> Value<T> {
         Self::new(self.raw_dim(), y)
     }
 
-    /// f of each three numbers; all three values have the same shape.
+    /// f of the three numbers at each position; the three values have the same shape.
     pub(crate) fn zip3(
         &self,
         second: &Self,
@@ -81,8 +81,8 @@ impl<T: Float> Value<T> {
         Self::new(self.raw_dim(), y)
     }
 
-    /// The products with the numbers of another value of the same shape. Where these are all 1, as the
-    /// gradient of a sum is, the other's numbers are the product already.
+    /// The elementwise product with a value of the same shape. If `self` is 1 everywhere, as the
+    /// gradient of a sum is, the product is `other`.
     pub(crate) fn times(&self, other: &Self) -> Self {
         if self.same() == Some(T::one()) {
             return other.clone();
@@ -123,9 +123,9 @@ impl<T: Float> Value<T> {
         match &*self.numbers {
             Numbers::Written(numbers) => numbers,
             Numbers::Same(x, written) => {
-                // Filled before the cell is touched, and not inside of `get_or_init`: the threads that
-                // fill it may meanwhile take up a task that waits for this very cell. If two fill at
-                // once, the second is dropped.
+                // The buffer is filled before `set`, not inside `get_or_init`: a thread that fills
+                // it may start another task, and that task may wait for this same cell. If two
+                // threads fill a buffer at once, the second buffer is dropped.
                 if written.get().is_none() {
                     let _ = written.set(Buffer::full(self.len(), *x));
                 }
@@ -134,8 +134,8 @@ impl<T: Float> Value<T> {
         }
     }
 
-    /// The numbers, to be changed: in place if nobody else holds them, else in a copy that is this
-    /// handle's own from here on.
+    /// The numbers, to be changed. If other handles share them, this handle gets its own copy
+    /// first.
     pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
         if Arc::get_mut(&mut self.numbers).is_none() || self.same().is_some() {
             *self = Self::copy_of(&self.view());
@@ -156,7 +156,7 @@ impl<T: Float> Value<T> {
     }
 }
 
-/// Takes over an array's memory if it is in standard layout, else copies it.
+/// Keeps the memory of an array in standard layout; copies any other array.
 impl<T: Float, D: Dimension> From<Array<T, D>> for Value<T> {
     fn from(array: ArrayBase<OwnedRepr<T>, D>) -> Self {
         if !array.is_standard_layout() {

@@ -1,10 +1,10 @@
-//! The memory of dropped tensors, used again. Page: `book/src/speed.md`.
+//! Reuses the memory of dropped tensors. Page: `book/src/speed.md`.
 //!
-//! A training step needs the same large arrays again and again. Memory fresh from the operating
-//! system costs more than the arithmetic on it: about 2 µs for each page of 4096 bytes, because the
-//! first touch of a page interrupts the program. So the memory of a [`Buffer`] goes back here when the
-//! last tensor that holds it is dropped, and the next array of about its size gets it, with whatever
-//! numbers are left in it.
+//! Every training step needs large arrays of the same sizes. Fresh memory from the operating system
+//! costs more than the arithmetic: about 2 µs for each page of 4096 bytes, because the first access
+//! to a page interrupts the program. So when the last tensor that holds a [`Buffer`] is dropped,
+//! the memory goes into a pool. The next array of about that size reuses the memory, with its old
+//! numbers.
 
 use std::mem;
 use std::ops::{Deref, DerefMut};
@@ -12,19 +12,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::threads;
 
-/// Large arrays start at a multiple of so many bytes, a page of memory: a twentieth to a tenth less time
-/// for passes over 512 × 512 than with arrays that start at any cache line.
+/// Alignment of large arrays in bytes, a page of memory: passes over 512 × 512 numbers take between
+/// 5 and 10 % less time than with arrays aligned to a cache line.
 const PAGE: usize = 4096;
-/// Small ones start at a cache line, so that no vector lies across two.
+/// Alignment of small arrays in bytes, a cache line, so that no vector crosses two lines.
 const LINE: usize = 64;
-/// Smaller buffers are left to the allocator, which keeps them itself.
+/// The smallest buffer that the pool keeps, 64 KiB. The allocator keeps smaller ones itself.
 const SMALLEST_BYTES: usize = 64 << 10;
-/// What all kept buffers of one element type may hold together: 256 MiB.
+/// The most that the pool of one element type keeps, 256 MiB.
 const MOST_BYTES: usize = 256 << 20;
 
-/// A kind of number whose buffers are kept for the next.
+/// A number type with a pool of dropped buffers.
 pub trait Pooled: Copy + Default + Send + Sync + 'static {
-    /// Where dropped buffers leave their memory.
+    /// The pool of this type.
     fn pool() -> &'static Pool<Self>;
 }
 
@@ -44,29 +44,29 @@ impl Pooled for f64 {
 
 /// The numbers of one array.
 pub(crate) struct Buffer<T: Pooled> {
-    /// The numbers, and before and after them what is not used.
+    /// The numbers, with unused memory before and after them.
     memory: Vec<T>,
     start: usize,
     len: usize,
 }
 
 impl<T: Pooled> Buffer<T> {
-    /// `len` numbers, of any value: the caller writes them all.
+    /// `len` numbers of unspecified value: the caller must write all of them.
     pub(crate) fn new(len: usize) -> Self {
         let aligned = if len * size_of::<T>() < SMALLEST_BYTES { LINE } else { PAGE };
         let memory = T::pool().take(len + aligned / size_of::<T>() - 1);
-        // Where no such place can be told, the numbers start with the memory.
+        // `align_offset` may return usize::MAX; `min` keeps the numbers within the memory.
         let start = memory.as_ptr().align_offset(aligned).min(memory.len() - len);
         Self::part(memory, start, len)
     }
 
-    /// `len` numbers of those in `memory`, from `start` on.
+    /// The `len` numbers of `memory` from `start` on.
     pub(crate) fn part(memory: Vec<T>, start: usize, len: usize) -> Self {
         assert!(start + len <= memory.len(), "{start} + {len} numbers of {}", memory.len());
         Self { memory, start, len }
     }
 
-    /// The same number everywhere.
+    /// `len` copies of `x`.
     pub(crate) fn full(len: usize, x: T) -> Self {
         let mut buffer = Self::new(len);
         let piece = threads::piece(len, len);
@@ -75,7 +75,7 @@ impl<T: Pooled> Buffer<T> {
     }
 }
 
-/// Takes the memory over, wherever it starts.
+/// Keeps the vector's memory, without a copy and without alignment.
 impl<T: Pooled> From<Vec<T>> for Buffer<T> {
     fn from(memory: Vec<T>) -> Self {
         let len = memory.len();
@@ -103,7 +103,7 @@ impl<T: Pooled> Drop for Buffer<T> {
     }
 }
 
-/// Memory of one element type that nobody uses, what was given back last at the end.
+/// Unused memory of one element type, the most recently returned at the end.
 pub struct Pool<T>(Mutex<Vec<Vec<T>>>);
 
 impl<T: Pooled> Pool<T> {
@@ -112,16 +112,16 @@ impl<T: Pooled> Pool<T> {
     }
 
     fn kept(&self) -> MutexGuard<'_, Vec<Vec<T>>> {
-        // No code that can panic runs while the lock is held: the list is always whole.
+        // No code that can panic runs while the lock is held, so the list is always consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // ANCHOR: take
-    /// `len` numbers of any value.
+    /// `len` numbers of unspecified value.
     fn take(&self, len: usize) -> Vec<T> {
         if len * size_of::<T>() >= SMALLEST_BYTES {
             let mut kept = self.kept();
-            // Memory for more than 5/4 of the length would waste too much.
+            // A buffer of more than 5/4 of the length would waste too much memory.
             let fits = |memory: &Vec<T>| (len..=len + len / 4).contains(&memory.capacity());
             if let Some(place) = kept.iter().rposition(fits) {
                 let mut memory = kept.remove(place);
@@ -134,7 +134,7 @@ impl<T: Pooled> Pool<T> {
     }
     // ANCHOR_END: take
 
-    /// Takes back what nobody uses any more.
+    /// Takes unused memory into the pool. The oldest memory is freed if the pool is full.
     fn give(&self, memory: Vec<T>) {
         let bytes = |memory: &Vec<T>| memory.capacity() * size_of::<T>();
         if !(SMALLEST_BYTES..=MOST_BYTES).contains(&bytes(&memory)) {
@@ -197,7 +197,7 @@ mod tests {
         let buffer = pool.take(100_000);
         let address = buffer.as_ptr();
         pool.give(buffer);
-        let shorter = pool.take(70_000); // of which 5/4 are less than 100,000
+        let shorter = pool.take(70_000); // 5/4 of 70,000 is less than 100,000
         assert_ne!(shorter.as_ptr(), address);
         let again = pool.take(90_000);
         assert_eq!((again.as_ptr(), again.len()), (address, 90_000));
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(pool.kept().len(), 4);
         assert_eq!(pool.kept()[0].as_ptr(), second);
         let third = pool.kept()[1].as_ptr();
-        pool.give(Vec::with_capacity(2 * quarter)); // in place of two
+        pool.give(Vec::with_capacity(2 * quarter)); // replaces two
         assert_eq!(pool.kept().len(), 3);
         assert!(pool.kept()[0].as_ptr() != second && pool.kept()[0].as_ptr() != third);
         pool.give(Vec::with_capacity(8)); // too small to keep

@@ -1,8 +1,8 @@
-//! Sums down the columns of a matrix, row by row.
+//! Column sums of a matrix, added row by row.
 
 use crate::machine::Float;
 
-/// Rows that are added up in the element type before they go into an `f64`.
+/// Number of rows added in the element type before their sum is added to an `f64`.
 const ROWS: usize = 16;
 
 /// Two sums for each column, over the rows of one piece of work.
@@ -13,7 +13,7 @@ pub(crate) struct ColumnSums<T> {
 }
 
 impl<T: Float> ColumnSums<T> {
-    /// For each of so many pieces of work; the two sums may have different numbers of columns.
+    /// Sums for each of `pieces` pieces of work, over `columns[0]` and `columns[1]` columns.
     pub fn new(pieces: usize, columns: [usize; 2]) -> Vec<Self> {
         let new = |_| Self {
             rows: 0,
@@ -23,7 +23,7 @@ impl<T: Float> ColumnSums<T> {
         (0..pieces).map(new).collect()
     }
 
-    /// What the next row is to be added to.
+    /// The partial sums to which the caller adds the next row.
     #[inline(always)]
     pub fn next_row(&mut self) -> [&mut [T]; 2] {
         if self.rows == ROWS {
@@ -34,7 +34,7 @@ impl<T: Float> ColumnSums<T> {
         [a, b]
     }
 
-    /// Adds numbers to the sums of one column; there may be no second one.
+    /// Adds `numbers` to the two sums of one column. A sum that lacks the column is skipped.
     pub fn add(&mut self, column: usize, numbers: [f64; 2]) {
         for (all, number) in self.of_all.iter_mut().zip(numbers) {
             if let Some(sum) = all.get_mut(column) {
@@ -54,7 +54,7 @@ impl<T: Float> ColumnSums<T> {
         }
     }
 
-    /// The sums over all pieces, added in their order.
+    /// The sums over all pieces, added in the order of the pieces.
     pub fn total(pieces: Vec<Self>, columns: [usize; 2]) -> [Vec<f64>; 2] {
         let pieces = pieces.into_iter().map(|mut piece| {
             piece.flush();

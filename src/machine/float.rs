@@ -11,9 +11,9 @@ pub(crate) mod sealed {
 
     use crate::machine::buffer::Pooled;
 
-    /// What the crate itself needs to know of an element type.
+    /// The part of `Float` that only this crate uses.
     pub trait Sealed: SimdFloatElement + Pooled {
-        /// Some numbers side by side, as many on every machine.
+        /// A vector of 16 `f32` or 8 `f64`, on every machine.
         type Lanes<S: Simd>: SimdBase<S, Element = Self>;
     }
 
@@ -26,7 +26,7 @@ pub(crate) mod sealed {
     }
 }
 
-/// An element type: `f32` or `f64`, and no other (the trait is sealed).
+/// An element type: `f32` or `f64` (the trait is sealed).
 ///
 /// ```
 /// use evenkeel::Float;
@@ -47,7 +47,7 @@ pub trait Float:
     + Sync
     + sealed::Sealed
 {
-    /// The nearest value of this type to `x`.
+    /// The value of this type nearest to `x`.
     fn of(x: f64) -> Self;
 
     /// This value as `f64`, exactly.
@@ -67,7 +67,7 @@ impl Float for f64 {
 }
 
 impl Float for f32 {
-    // Rounding to the nearest f32 is what `of` promises.
+    // `of` rounds to the nearest f32.
     #[expect(clippy::cast_possible_truncation)]
     #[inline(always)]
     fn of(x: f64) -> Self {

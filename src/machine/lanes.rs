@@ -1,10 +1,10 @@
-//! Sums of numbers that lie side by side. Page: `book/src/speed.md`.
+//! Sums of contiguous numbers. Page: `book/src/speed.md`.
 //!
-//! A sum is kept as 16 partial sums for `f32` and 8 for `f64`, in the vector registers of the processor, so
-//! that it adds as many numbers at once as it can. How many there are does not depend on the machine, so the
-//! result does not either, to the last bit.
+//! A sum is kept as 16 partial sums for `f32` and 8 for `f64`, in the vector registers of the
+//! processor, which adds several numbers at once. The number of partial sums is the same on every
+//! machine, and so is the result, to the last bit.
 //!
-//! Loops that add nothing up need none of this: the compiler turns them into vectors by itself.
+//! Loops without a sum need none of this: the compiler vectorizes them itself.
 
 use std::ops::{Mul, Sub};
 
@@ -12,18 +12,18 @@ use fearless_simd::{Simd, SimdBase};
 
 use crate::machine::Float;
 
-/// Numbers that the partial sums take in before they are added up in `f64`, so that the sum of ten
-/// million is as good as that of a thousand.
+/// After this many numbers the partial sums are added to an `f64`, so that a sum of ten million
+/// numbers is as accurate as a sum of a thousand.
 pub(crate) const BLOCK: usize = 1024;
 
 // ANCHOR: sum
-/// The sum of some numbers. It starts from -0, to which 0 and -0 can be added without a change.
+/// The sum of `numbers`. It starts from -0, because x + -0 is x even if x is 0 or -0.
 #[inline(always)]
 pub(crate) fn sum<S: Simd, T: Float>(simd: S, numbers: &[T]) -> f64 {
     let (lanes, zero) = (T::Lanes::<S>::LEN, T::Lanes::<S>::splat(simd, T::neg_zero()));
     let mut sum = -0.0;
     for block in numbers.chunks(BLOCK) {
-        // Four sets of lanes: an addition takes longer than loading the numbers for the next.
+        // Four vectors of partial sums: adding a vector takes longer than loading the next.
         let mut sums = [zero; 4];
         let mut fours = block.chunks_exact(4 * lanes);
         for four in &mut fours {
@@ -41,9 +41,10 @@ pub(crate) fn sum<S: Simd, T: Float>(simd: S, numbers: &[T]) -> f64 {
 // ANCHOR_END: sum
 
 // ANCHOR: sums
-/// Two sums over slices of one length: `sums!(simd, [x or 0.0, dy] => (dy, x * dy))` is Σ dy and Σ x·dy, in
-/// `f64`. Behind the arrow, a slice's name stands for a vector of its numbers. What stands behind `or` fills up
-/// the last vector of the first slice; the others are filled up with 0.
+/// Two sums over slices of one length, in `f64`: `sums!(simd, [x or 0.0, dy] => (dy, x * dy))`
+/// is Σ dy and Σ x·dy. After the arrow, a slice's name means a vector of its numbers. The
+/// number after `or` fills up the last vector of the first slice; 0 fills up those of the
+/// other slices.
 macro_rules! sums {
     ($simd:expr, [$first:ident or $filler:expr $(, $more:ident)*] => $terms:expr) => {{
         use $crate::machine::lanes::{BLOCK, load, load_part, total, width, zero};
@@ -77,7 +78,7 @@ macro_rules! sums {
 // ANCHOR_END: sums
 pub(crate) use sums;
 
-/// One number, or as many side by side as there are lanes: what a formula is written for.
+/// One number or a vector of numbers. A formula for `Number` takes either.
 pub(crate) trait Number<T>:
     Copy + Mul<Output = Self> + Sub<T, Output = Self> + Mul<T, Output = Self>
 {
@@ -85,17 +86,17 @@ pub(crate) trait Number<T>:
 
 impl<T, X: Copy + Mul<Output = X> + Sub<T, Output = X> + Mul<T, Output = X>> Number<T> for X {}
 
-/// As many numbers as there are lanes.
+/// A vector of `numbers`, one for each lane.
 #[inline(always)]
 pub(crate) fn load<S: Simd, T: Float>(simd: S, numbers: &[T]) -> T::Lanes<S> {
     T::Lanes::<S>::from_slice(simd, numbers)
 }
 
-/// Fewer numbers than there are lanes, or as many; `filler` in the others.
+/// A vector of `numbers`, at most one for each lane; `filler` in the other lanes.
 #[inline(always)]
 pub(crate) fn load_part<S: Simd, T: Float>(simd: S, numbers: &[T], filler: T) -> T::Lanes<S> {
     let mut lanes = T::Lanes::<S>::splat(simd, filler);
-    // In parts of known lengths: a copy of any length is a call of the C library.
+    // Copied in parts of known lengths: a copy of unknown length calls the C library.
     let (mut at, mut part) = (0, T::Lanes::<S>::LEN);
     while part > 0 {
         if numbers.len() & part != 0 {
@@ -107,7 +108,7 @@ pub(crate) fn load_part<S: Simd, T: Float>(simd: S, numbers: &[T], filler: T) ->
     lanes
 }
 
-/// How many lanes there are for numbers of this type.
+/// The number of lanes for this type.
 #[inline(always)]
 pub(crate) fn width<S: Simd, T: Float>(_: S, _: T) -> usize {
     T::Lanes::<S>::LEN
@@ -119,7 +120,7 @@ pub(crate) fn zero<S: Simd, T: Float>(simd: S, _: T) -> T::Lanes<S> {
     T::Lanes::<S>::splat(simd, T::zero())
 }
 
-/// The sum of all lanes, halves onto halves: in one order on every machine.
+/// The sum of all lanes. Halves are added to halves, in the same order on every machine.
 #[inline(always)]
 pub(crate) fn total<S: Simd, V: SimdBase<S, Element: Float>>(lanes: V) -> f64 {
     let mut wide = [0.0; 16];

@@ -1,4 +1,4 @@
-//! What knows of the processor and of memory, and of no tensor: numbers, buffers, vectors, threads.
+//! The layer below tensors: element types, memory buffers, vector loops and threads.
 
 pub(crate) mod buffer;
 pub(crate) mod column_sums;

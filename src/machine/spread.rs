@@ -1,14 +1,16 @@
 //! Mean and variance of numbers of any size, in `f64`. Page: `book/src/speed.md`.
 //!
-//! For the few rows, channels and columns that the fast loops cannot do: their squares leave the type,
-//! an outlier stands in front, or so much is equal that only exact zeros will do.
+//! For the few rows, channels and columns where the fast loops are inaccurate: squares overflow or
+//! underflow the type, an outlier is among the first numbers, or so many numbers are equal that
+//! their deviations must be exactly 0.
 
-/// Where numbers lie and how far they spread, in units of `1 / scale`.
+/// Mean and variance of numbers multiplied by `scale`.
 #[derive(Clone, Copy)]
 pub(crate) struct Spread {
-    /// A power of two that brings the largest number to where squares neither overflow nor vanish.
+    /// A power of two. Multiplied by it, the largest number has a square that neither overflows nor
+    /// underflows.
     pub(crate) scale: f64,
-    /// The mean is `origin + shift`: near one number, to keep the digits of a common offset.
+    /// The mean is `origin + shift`: the sum keeps digits that one `f64` would lose.
     origin: f64,
     shift: f64,
     /// The mean square of the distances from the mean.
@@ -17,16 +19,16 @@ pub(crate) struct Spread {
 
 impl Spread {
     // ANCHOR: spread
-    /// Of at least one number; without `centred`, distances are from 0. `eps` is what will be
-    /// added to the variance.
+    /// Mean and variance of at least one number; without `centred`, the mean counts as 0.
+    /// `eps` is added to the variance later.
     pub(crate) fn of(numbers: impl Iterator<Item = f64> + Clone, eps: f64, centred: bool) -> Self {
         let scale = scale(numbers.clone(), eps.sqrt());
         let scaled = numbers.map(|x| x * scale);
         let n = scaled.clone().count() as f64;
         let mut spread = Self { scale, origin: 0.0, shift: 0.0, mean_square: 0.0 };
         if centred {
-            // From the first number, so that equal numbers are exact zeros; then from the mean
-            // so found, so that nothing is lost where the first is far from all others.
+            // Deviations from the first number are exactly 0 for equal numbers. Deviations
+            // from the mean so found are accurate even if the first number is an outlier.
             let first = scaled.clone().next().expect("at least one number");
             spread.origin = first + scaled.clone().map(|x| x - first).sum::<f64>() / n;
             spread.shift = scaled.clone().map(|x| x - spread.origin).sum::<f64>() / n;
@@ -36,7 +38,7 @@ impl Spread {
     }
     // ANCHOR_END: spread
 
-    /// What a layer remembered: numbers that are about to be measured from this mean.
+    /// From a known mean and variance, such as running statistics, to normalize `numbers`.
     pub(crate) fn known(mean: f64, var: f64, numbers: impl Iterator<Item = f64>, eps: f64) -> Self {
         let scale = scale(numbers.chain([mean]), (var + eps).sqrt());
         Self { scale, origin: mean * scale, shift: 0.0, mean_square: var * scale * scale }
@@ -46,12 +48,12 @@ impl Spread {
         (self.origin + self.shift) / self.scale
     }
 
-    /// The biased variance; infinite or 0 where it does not fit an `f64`.
+    /// The biased variance; infinite or 0 if it overflows or underflows an `f64`.
     pub(crate) fn var(&self) -> f64 {
         self.mean_square / self.scale / self.scale
     }
 
-    /// How far `x` is from the mean, in units of `1 / scale`.
+    /// `x` minus the mean, in units of `1 / scale`.
     pub(crate) fn distance(&self, x: f64) -> f64 {
         (x * self.scale - self.origin) - self.shift
     }
@@ -66,7 +68,8 @@ impl Spread {
     }
 }
 
-/// 1, or a power of two for numbers whose squares would not fit.
+/// 1, or a power of two if the square of the largest of `numbers` and `least` would overflow or
+/// underflow.
 pub(crate) fn scale(numbers: impl Iterator<Item = f64>, least: f64) -> f64 {
     let largest = numbers.fold(least, |largest, x| largest.max(x.abs()));
     if largest > 1e100 {
@@ -86,7 +89,7 @@ mod tests {
         Spread::of(numbers.iter().copied(), eps, true)
     }
 
-    /// 1, 2 and 6 at many places and sizes: mean 3, variance 14/3.
+    /// 1, 2 and 6, shifted and scaled: mean 3, variance 14/3.
     #[test]
     fn mean_variance_and_distances_at_any_place_and_size() {
         for size in [1.0, 2f64.powi(-500), 2f64.powi(500), 2f64.powi(-800), 2f64.powi(800)] {
@@ -103,7 +106,7 @@ mod tests {
         }
     }
 
-    /// The mean of these lies between two neighbouring f64; the distances do not feel its rounding.
+    /// The mean lies between two neighbouring f64. Its rounding does not affect the distances.
     #[test]
     fn a_mean_between_two_numbers_of_the_type_is_told_by_the_distances() {
         let spread = of(&[0.0, 1.0, 1.0].map(|x| x + 2f64.powi(52)), 0.0);
@@ -114,7 +117,7 @@ mod tests {
         assert!((spread.var() - 2.0 / 9.0).abs() < 1e-15);
     }
 
-    /// From 0 and not from the mean.
+    /// Distances from 0, not from the mean.
     #[test]
     fn a_mean_square_is_a_spread_about_zero() {
         let spread = Spread::of([3.0, 4.0].into_iter(), 0.0, false);
@@ -122,7 +125,7 @@ mod tests {
         assert_eq!(spread.root(12.5), 5.0);
     }
 
-    /// The unit is one for the numbers, the mean and √(var + eps) together.
+    /// The numbers, the mean and √(var + eps) share one `scale`.
     #[test]
     fn what_is_known_keeps_its_digits_too() {
         for size in [1.0, 2f64.powi(-500), 2f64.powi(500)] {
@@ -132,7 +135,7 @@ mod tests {
             assert_eq!(spread.distance(5.0 * size) / spread.root(0.0), 1.0);
             assert_eq!(spread.var(), 4.0 * size * size);
         }
-        // A small number, measured by a large eps: nothing is scaled up, and the root stays finite.
+        // A small number and a large eps: nothing is scaled up, and the root stays finite.
         let spread = Spread::known(0.0, 0.0, [1e-200].into_iter(), 1.0);
         assert_eq!(spread.distance(1e-200) / spread.root(1.0), 1e-200);
         let spread = of(&[1e-200, -1e-200], 1.0);

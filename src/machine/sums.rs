@@ -1,9 +1,9 @@
-//! Sums along one axis that neither drift nor overflow on their way.
+//! Sums along one axis, accurate for many numbers and without overflow of partial sums.
 //!
-//! An array is seen as `[outer, n, inner]` and summed over its n. Where `inner` is 1, the numbers of one
-//! sum lie side by side: see [`lanes::sum`]. Else they lie in columns: 8 rows at a time are added in
-//! the element type, in pairs of pairs of pairs, and go into an `f64`. So a sum of ten million `f32`
-//! loses three roundings, not ten million.
+//! An array is treated as `[outer, n, inner]` and summed along `n`. If `inner` is 1, the numbers of
+//! one sum are contiguous: see [`lanes::sum`]. Otherwise each sum is over a column: 8 rows at a
+//! time are added pairwise in the element type, and their sum is added to an `f64`. So a number
+//! goes through three roundings in `f32`, even in a sum of ten million.
 //!
 //! The order of the additions depends on the shape alone, not on the threads or the vectors.
 
@@ -15,21 +15,21 @@ use crate::machine::buffer::Buffer;
 use crate::machine::threads::{self, MANY, PIECES};
 use crate::machine::{Float, lanes, vectors};
 
-/// Rows that are added in the element type.
+/// Number of rows added in the element type.
 const ROWS: usize = 8;
-/// Columns that are summed at a time: their sums stay in the first cache.
+/// Number of columns summed at a time: their sums stay in the L1 cache.
 const TILE: usize = 1024;
-/// Rows narrower than this are put side by side until they are as wide.
+/// Narrow rows are joined into rows of up to this width.
 const WIDE: usize = 64;
-/// Shorter rows are summed one number after the other.
+/// Rows shorter than this are summed without vectors.
 const SHORT: usize = 32;
 
-/// The sums of `x` along the middle one of its three axes, each divided by `divisor`.
+/// The sums of `x` along the second of its three axes, each divided by `divisor`.
 pub(crate) fn along<T: Float>(x: &[T], shape: [usize; 3], divisor: f64) -> Buffer<T> {
     let [outer, n, inner] = shape;
     let mut y = Buffer::new(outer * inner);
     if n == 0 {
-        y.fill(T::of(0.0 / divisor)); // not -0, the neutral number of an addition
+        y.fill(T::of(0.0 / divisor)); // not -0, from which the other sums start
         return y;
     }
     if inner == 1 && n < MANY {
@@ -78,7 +78,7 @@ fn one_by_one<T: Float>(x: &[T]) -> f64 {
     x.iter().fold(-0.0, |sum, x| sum + x.wide())
 }
 
-/// The sum of a row that is long enough for several threads.
+/// The sum of a row long enough for several threads.
 fn long_row<T: Float>(x: &[T]) -> f64 {
     let pieces = x.chunks(threads::piece(x.len(), x.len()));
     let mut sums = vec![0.0; pieces.len()];
@@ -88,8 +88,8 @@ fn long_row<T: Float>(x: &[T]) -> f64 {
     one_by_one(&sums)
 }
 
-/// The sums of the columns of a matrix that is large enough for several threads: each takes some of
-/// the columns, or some of the rows where there are only few columns.
+/// The column sums of a matrix large enough for several threads. Each thread takes some of the
+/// columns, or some of the rows if there are fewer than `TILE` columns.
 fn many_columns<T: Float>(x: &[T], inner: usize) -> Vec<f64> {
     let n = x.len() / inner;
     let mut sums = vec![-0.0; inner];
@@ -108,7 +108,7 @@ fn many_columns<T: Float>(x: &[T], inner: usize) -> Vec<f64> {
     sums
 }
 
-/// Adds the rows of `x`, `stride` numbers apart, to `sums`, of which there are at most so many.
+/// Adds the rows of `x`, which start `stride` numbers apart, to at most `stride` sums.
 fn columns<T: Float>(x: &[T], stride: usize, sums: &mut [f64]) {
     let side_by_side = WIDE / stride; // 0 for wide rows
     if side_by_side < 2 {
@@ -130,7 +130,7 @@ fn columns<T: Float>(x: &[T], stride: usize, sums: &mut [f64]) {
 }
 
 // ANCHOR: columns
-/// Adds the rows of `x`, `stride` numbers apart, to `sums`.
+/// Adds the rows of `x`, which start `stride` numbers apart, to `sums`.
 #[inline(always)]
 fn tile_of<T: Float>(x: &[T], stride: usize, sums: &mut [f64]) {
     let width = sums.len();
@@ -151,11 +151,11 @@ fn tile_of<T: Float>(x: &[T], stride: usize, sums: &mut [f64]) {
 }
 // ANCHOR_END: columns
 
-/// One sum again, of `n` numbers that stand `step` apart from `first` on: where an addition in the
-/// element type gave an infinity although the answer may fit the type.
+/// Computes one sum again in `f64`, of `n` numbers, `step` apart, from `first` on. An addition in
+/// the element type overflowed, but the result may fit.
 #[cold]
 fn careful<T: Float>(x: &[T], [first, n, step]: [usize; 3], divisor: f64) -> T {
-    // A power of two small enough for the sum of all numbers that fit into a memory.
+    // A power of two so small that even the sum of all numbers in a full memory cannot overflow.
     let scale = 2f64.powi(-64);
     let numbers = x[first..].iter().step_by(step).take(n);
     let sum = numbers.fold(-0.0, |sum, x| sum + x.wide() * scale);

@@ -1,18 +1,18 @@
-//! Which loops a unit test has gone through.
+//! Counts the loops that a unit test runs.
 //!
-//! All of them give the same numbers, only not at the same speed.
+//! The loops return the same numbers, at different speeds, so results do not show which loop ran.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 thread_local! { static TAKEN: RefCell<BTreeMap<&'static str, usize>> = RefCell::default(); }
 
-/// Notes that this thread went through the loop of that name.
+/// Counts a run of the loop `name` on this thread.
 pub(crate) fn note(name: &'static str) {
     TAKEN.with_borrow_mut(|taken| *taken.entry(name).or_default() += 1);
 }
 
-/// How often `work` went through each loop, on one thread.
+/// How often `work` ran each loop, on this thread.
 pub(crate) fn during(work: impl FnOnce()) -> BTreeMap<&'static str, usize> {
     TAKEN.take();
     work();

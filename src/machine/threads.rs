@@ -1,27 +1,27 @@
 //! Large loops on all threads. Page: `book/src/speed.md`.
 //!
-//! Work is cut into pieces by its size alone, never by the number of threads, and what the pieces
-//! add up is added in their order. So one thread and two give the same bits.
+//! Work is cut into pieces by its size alone, not by the number of threads. The sums of the pieces
+//! are added in the order of the pieces. So one thread and two threads give the same bits.
 
 use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-/// From here on a second thread pays: waking it costs some 10 µs, in which one core runs through
-/// about this many numbers.
+/// From this many numbers on a second thread pays: waking it costs about 10 µs, in which one core
+/// processes about this many.
 pub(crate) const MANY: usize = 100_000;
-/// How many pieces work of that size is cut into: more than there are cores, so that none waits long.
+/// Number of pieces for work of that size: more than there are cores, so that no core waits long.
 pub(crate) const PIECES: usize = 16;
 
 // ANCHOR: piece
-/// How many of `items`, which hold `numbers` together, make one piece.
+/// How many of `items` make one piece. The items hold `numbers` numbers in total.
 pub(crate) fn piece(items: usize, numbers: usize) -> usize {
     if numbers < MANY { items.max(1) } else { items.div_ceil(PIECES) }
 }
 // ANCHOR_END: piece
 
-/// Runs `work` on each piece, on all threads if there is more than one of both. A result goes into a
-/// place that came with the piece.
+/// Runs `work` on each piece, on all threads if there are several pieces and threads. `work` writes
+/// its result to a place that the piece contains.
 pub(crate) fn each<I: Send>(
     pieces: impl ExactSizeIterator<Item = I>,
     work: impl Fn(I) + Sync + Send,
@@ -36,8 +36,8 @@ pub(crate) fn each<I: Send>(
     });
 }
 
-/// Calls `work` with each number below `pieces`. Behind a `dyn`, so that rayon's machinery is
-/// compiled once and not for every loop of the crate.
+/// Calls `work` with each number below `pieces`. `dyn`, so that rayon's code is compiled once and
+/// not for every loop of the crate.
 fn at_once(pieces: usize, work: &(dyn Fn(usize) + Sync)) {
     (0..pieces).into_par_iter().for_each(work);
 }
@@ -50,8 +50,8 @@ pub(crate) fn map<T: Copy + Send + Sync>(
 ) {
     let piece = piece(y.len(), y.len());
     each(y.chunks_mut(piece).zip(x.chunks(piece)), |(y, x)| {
-        // One length that the compiler knows of, and an `f` of our own: nothing to check or to load
-        // again inside of the loop.
+        // Slices of one length, known to the compiler, need no bounds checks in the loop. A local
+        // copy of `f` is loaded only once.
         let (x, f) = (&x[..y.len()], f);
         for i in 0..y.len() {
             y[i] = f(x[i]);

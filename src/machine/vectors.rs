@@ -1,8 +1,8 @@
-//! The widest vectors of the machine. Page: `book/src/speed.md`.
+//! The widest vector instructions of the machine. Page: `book/src/speed.md`.
 
 use fearless_simd::Level;
 
-/// What `dispatch!` compiles a kernel for and then picks: the best that this machine has.
+/// The widest vector instructions of this machine. `dispatch!` picks the kernel compiled for them.
 #[cfg(not(test))]
 pub(crate) fn level() -> Level {
     Level::new()
@@ -11,7 +11,7 @@ pub(crate) fn level() -> Level {
 #[cfg(test)]
 pub(crate) use forced::{level, with};
 
-/// A test can ask for narrower vectors.
+/// Lets a test ask for narrower vectors.
 #[cfg(test)]
 mod forced {
     use std::cell::Cell;
@@ -24,7 +24,7 @@ mod forced {
         ASKED_FOR.get().unwrap_or_else(Level::new)
     }
 
-    /// What `work` returns with vectors of that width.
+    /// The result of `work` with the vectors of `level`.
     pub(crate) fn with<R>(level: Level, work: impl FnOnce() -> R) -> R {
         ASKED_FOR.set(Some(level));
         let result = work();

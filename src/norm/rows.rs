@@ -7,10 +7,10 @@
 use fearless_simd::{Simd, dispatch};
 
 use super::far;
-use super::statistics::{MeanVar, Statistics};
+use super::statistics::{MeanVar, Statistics, reciprocal_root, trusted};
 use crate::machine::buffer::Buffer;
 use crate::machine::column_sums::ColumnSums;
-use crate::machine::lanes::sums;
+use crate::machine::lanes::{load_part, sums, total, width};
 use crate::machine::spread::Spread;
 use crate::machine::{Float, threads, vectors};
 
@@ -33,6 +33,31 @@ pub(super) fn forward<T: Float, const CENTRED: bool>(
     (y, rows)
 }
 
+// ANCHOR: one_pass
+/// The statistics of a row in one pass; `rstd` is NaN if the numbers ask for more care.
+#[inline(always)]
+fn one_pass<S: Simd, T: Float, const CENTRED: bool>(simd: S, row: &[T], eps: f64) -> Statistics<T> {
+    let share = 1.0 / row.len() as f64; // the same for all rows: divided once
+    let origin = if CENTRED { estimate(simd, row) } else { T::zero() };
+    let (sum, squares) = if CENTRED {
+        sums!(simd, [row or origin] => (row - origin, (row - origin) * (row - origin)))
+    } else {
+        sums!(simd, [row or origin] => (row, row * row))
+    };
+    let (shift, mean_square) = (if CENTRED { sum * share } else { 0.0 }, squares * share);
+    let var = mean_square - shift * shift;
+    let rstd = if trusted::<T>(var, mean_square) { reciprocal_root(var, eps) } else { T::nan() };
+    Statistics { origin, shift: T::of(shift), rstd }
+}
+
+/// The mean of the first numbers of a row, to measure all others from.
+#[inline(always)]
+fn estimate<S: Simd, T: Float>(simd: S, row: &[T]) -> T {
+    let first = &row[..row.len().min(width(simd, T::zero()))];
+    T::of(total(load_part(simd, first, T::zero())) * (1.0 / first.len() as f64))
+}
+// ANCHOR_END: one_pass
+
 // ANCHOR: forward
 #[inline(always)]
 fn forward_rows<S: Simd, T: Float, const CENTRED: bool>(
@@ -44,7 +69,7 @@ fn forward_rows<S: Simd, T: Float, const CENTRED: bool>(
 ) {
     let n = gamma.len();
     for ((x, y), row) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).zip(rows) {
-        *row = Statistics::of_row::<_, CENTRED>(simd, x, eps);
+        *row = one_pass::<_, _, CENTRED>(simd, x, eps);
         if row.fit() {
             write_y::<_, CENTRED>(x, gamma, beta, *row, y);
         } else {

@@ -3,10 +3,8 @@
 //! One pass finds both: numbers are measured from an `origin` near their mean, so that those far from zero keep
 //! their digits. Where one pass in the element type can't be trusted, `machine/spread.rs` takes several in `f64`.
 
-use fearless_simd::Simd;
-
 use crate::machine::Float;
-use crate::machine::lanes::{Number, load_part, sums, total, width};
+use crate::machine::lanes::Number;
 use crate::machine::spread::Spread;
 
 /// Mean and biased variance in `f64`; the mean is `origin + shift`.
@@ -61,32 +59,6 @@ impl<T: Float> Statistics<T> {
     pub fn fit(self) -> bool {
         !self.rstd.is_nan()
     }
-
-    // ANCHOR: one_pass
-    /// Of a row, in one pass; `rstd` is NaN if the numbers ask for more care.
-    #[inline(always)]
-    pub fn of_row<S: Simd, const CENTRED: bool>(simd: S, row: &[T], eps: f64) -> Self {
-        let share = 1.0 / row.len() as f64; // the same for all rows: divided once
-        let origin = if CENTRED { estimate(simd, row) } else { T::zero() };
-        let (sum, squares) = if CENTRED {
-            sums!(simd, [row or origin] => (row - origin, (row - origin) * (row - origin)))
-        } else {
-            sums!(simd, [row or origin] => (row, row * row))
-        };
-        let (shift, mean_square) = (if CENTRED { sum * share } else { 0.0 }, squares * share);
-        let var = mean_square - shift * shift;
-        let rstd =
-            if trusted::<T>(var, mean_square) { reciprocal_root(var, eps) } else { T::nan() };
-        Self { origin, shift: T::of(shift), rstd }
-    }
-    // ANCHOR_END: one_pass
-}
-
-/// The mean of the first numbers of a row, to measure all others from.
-#[inline(always)]
-fn estimate<S: Simd, T: Float>(simd: S, row: &[T]) -> T {
-    let first = &row[..row.len().min(width(simd, T::zero()))];
-    T::of(total(load_part(simd, first, T::zero())) * (1.0 / first.len() as f64))
 }
 
 /// Whether squares in the element type gave a variance to rely on. They neither overflowed (then `var` is

@@ -1,6 +1,6 @@
 //! `+ - * /` and negation. Page: `book/src/tensor.md`.
 //!
-//! Two tensors are first broadcast to their common shape; a scalar goes right in.
+//! Two tensors are first broadcast to their common shape; a scalar is used directly.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -8,7 +8,7 @@ use crate::engine::autograd::record;
 use crate::engine::{Tensor, shape};
 use crate::machine::Float;
 
-/// Both operands in their common shape.
+/// The two operands, broadcast to their common shape.
 #[track_caller]
 fn together<T: Float>(op: &str, a: &Tensor<T>, b: &Tensor<T>) -> (Tensor<T>, Tensor<T>) {
     let shape = shape::broadcast(op, a.shape(), b.shape());
@@ -27,7 +27,7 @@ fn add<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
 fn mul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (a, b) = together("mul", a, b);
     let y = a.value.zip(&b.value, |a, b| a * b);
-    // Each factor is kept only if the other one wants a gradient.
+    // Each factor is kept only if the other factor needs a gradient.
     let keep = |x: &Tensor<T>, other: &Tensor<T>| other.node.is_some().then(|| x.value.clone());
     let factors = [keep(&b, &a), keep(&a, &b)];
     record(y, [&a, &b], move |dy, _| factors.each_ref().map(|x| Some(dy.times(x.as_ref()?))))
@@ -53,9 +53,9 @@ fn div<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
 
 /// `dy · d(a/b)/db = -dy·y/b`, where `y = a/b`.
 ///
-/// The square of b may leave the type where the answer does not, and so may dy·y, dy/b or y/b. What
-/// stays inside is: a divisor above 1 first takes the larger factor down, a smaller one takes the
-/// smaller factor up.
+/// b², dy·y, dy/b and y/b may overflow or underflow although the result does not. To avoid that, a
+/// divisor above 1 first divides the larger of dy and y, and a divisor up to 1 first divides the
+/// smaller.
 fn by_the_divisor<T: Float>(dy: T, y: T, b: T) -> T {
     let (larger, smaller) = if dy.abs() > y.abs() { (dy, y) } else { (y, dy) };
     if b.abs() > T::one() { -(larger / b * smaller) } else { -(smaller / b * larger) }
@@ -73,7 +73,7 @@ fn mul_scalar<T: Float>(a: &Tensor<T>, scalar: T) -> Tensor<T> {
     record(a.value.map(move |a| a * scalar), [a], move |dy, _| [Some(dy.map(|d| d * scalar))])
 }
 
-/// A division, not a product with the reciprocal, which is rounded and may be infinite.
+/// A division, because the reciprocal would be rounded and might be infinite.
 fn div_scalar<T: Float>(a: &Tensor<T>, scalar: T) -> Tensor<T> {
     record(a.value.map(move |a| a / scalar), [a], move |dy, _| [Some(dy.map(|d| d / scalar))])
 }
@@ -142,7 +142,7 @@ impl<T: Float> Neg for Tensor<T> {
     }
 }
 
-/// A scalar on the left. Rust allows these only for concrete types, so they are written for `f32`
+/// The operators with a scalar on the left. Rust allows them only for concrete types: here `f32`
 /// and `f64`.
 macro_rules! scalar_on_the_left {
     ($($scalar:ty, $tensor:ty);*) => {$(

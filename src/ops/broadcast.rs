@@ -10,7 +10,7 @@ impl<T: Float> Tensor<T> {
     /// This tensor repeated until it has the given shape, by NumPy's rules: aligned at the last
     /// axis, axes of length 1 stretch, missing leading axes are added.
     ///
-    /// Its gradient is the sum over the stretched axes, since each number was used once in every
+    /// Gradient: the sum of `dy` over the stretched axes, because each number is used in every
     /// copy.
     ///
     /// ```
@@ -41,14 +41,14 @@ impl<T: Float> Tensor<T> {
     }
 }
 
-/// Sums `dy` down to `shape`, from which it was stretched: over runs of neighbouring axes, the last
-/// run first.
+/// Sums `dy` over the stretched axes, back to `shape`. Neighbouring stretched axes are summed
+/// together, the last axes first.
 fn sum_to<T: Float>(dy: &Value<T>, shape: &[usize]) -> Value<T> {
     let lengths = dy.shape();
     let missing = lengths.len() - shape.len();
     let stretched = |axis: usize| axis < missing || shape[axis - missing] != lengths[axis];
     let mut sums = dy.clone();
-    let (mut end, mut inner) = (lengths.len(), 1); // what is left of `dy`, and what stands behind it
+    let (mut end, mut inner) = (lengths.len(), 1); // axes left, and the length of those behind
     while end > 0 {
         let same = |axis: &usize| stretched(*axis) == stretched(end - 1);
         let start = (0..end).rev().take_while(same).last().expect("end - 1 at least");

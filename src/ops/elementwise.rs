@@ -46,7 +46,7 @@ impl<T: Float> Tensor<T> {
         record(y, [self], move |dy, _| [Some(dy.zip(&yv, move |d, y| d / (two * y)))])
     }
 
-    /// `|x|`. Derivative: the sign of `x`, 0 at 0. NaN stays NaN, and so does its gradient.
+    /// `|x|`. Derivative: the sign of `x`, 0 at 0. NaN stays NaN, and its gradient is NaN.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -71,10 +71,10 @@ impl<T: Float> Tensor<T> {
         })
     }
 
-    /// The logistic function `σ(x) = 1 / (1 + e⁻ˣ)`, an S from 0 to 1: `ln(p / (1 - p))` back into
-    /// the probability `p`. Derivative: `σ(x)·σ(-x)`.
+    /// The logistic function `σ(x) = 1 / (1 + e⁻ˣ)`, an S-shaped curve from 0 to 1. It turns
+    /// `ln(p / (1 - p))` back into the probability `p`. Derivative: `σ(x)·σ(-x)`.
     ///
-    /// No `x` overflows on the way, and the derivative keeps its digits where `σ(x)` is near 1.
+    /// No step overflows for any `x`, and the derivative is accurate even where `σ(x)` is near 1.
     ///
     /// ```
     /// # use approx::assert_relative_eq; use evenkeel::Tensor; use ndarray::array;
@@ -96,8 +96,8 @@ impl<T: Float> Tensor<T> {
         })
     }
 
-    /// The hyperbolic tangent, an S from -1 to 1. Derivative: `1 - tanh²x`, with all its digits where
-    /// `tanh x` is near ±1.
+    /// The hyperbolic tangent, an S-shaped curve from -1 to 1. Derivative: `1 - tanh²x`, accurate
+    /// even where `tanh x` is near ±1.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -116,7 +116,7 @@ impl<T: Float> Tensor<T> {
     /// GELU, `x·Φ(x)`: a smooth ReLU, where `Φ(x) = ½·erfc(-x/√2)` is the chance that a draw from
     /// N(0, 1) is below `x`. Derivative: `Φ(x) + x·φ(x)`, where `φ(x) = e^(-x²/2) / √(2π)`.
     ///
-    /// Computed in `f64`; NaN at -∞, which is -∞·0.
+    /// Computed in `f64`; NaN at -∞, where the product is -∞·0.
     ///
     /// ```
     /// # use approx::assert_relative_eq; use evenkeel::Tensor; use ndarray::array;
@@ -127,7 +127,7 @@ impl<T: Float> Tensor<T> {
     ///
     /// *PyTorch*: `F.gelu(x)`, whose default is this exact form and not the approximation by tanh.
     pub fn gelu(&self) -> Self {
-        // Φ by erfc, not by 1 + erf: for negative x that sum would lose all its digits.
+        // Φ by erfc, not by 1 + erf: for negative x the sum would lose all digits.
         let cdf = |x: f64| 0.5 * libm::erfc(-x * FRAC_1_SQRT_2);
         let y = self.value.map(|x| T::of(x.wide() * cdf(x.wide())));
         let xv = self.value.clone();
@@ -139,7 +139,7 @@ impl<T: Float> Tensor<T> {
         })
     }
 
-    /// `max(x, 0)`: lets positive numbers through. Derivative: 1 where `x > 0`, else 0, at 0 too.
+    /// `max(x, 0)`: lets positive numbers through. Derivative: 1 where `x > 0`, else 0, also at 0.
     /// NaN stays NaN.
     ///
     /// ```
@@ -152,7 +152,7 @@ impl<T: Float> Tensor<T> {
     ///
     /// *PyTorch*: `torch.relu(x)`, with the same choice at 0.
     pub fn relu(&self) -> Self {
-        // `x < 0` and `x <= 0`, not `x > 0`: a NaN must come out as NaN, not as a quiet 0.
+        // `x < 0` and `x <= 0`, not `x > 0`, so that NaN stays NaN and does not become 0.
         let y = self.value.map(|x| if x < T::zero() { T::zero() } else { x });
         let xv = self.value.clone();
         record(y, [self], move |dy, _| {
@@ -161,10 +161,12 @@ impl<T: Float> Tensor<T> {
     }
 }
 
-/// `d·r²` with `r = height · e/(1 + e²)` and `e = exp(-|x|)`: a gradient through an S.
+/// The gradient through an S-shaped curve: `d·r²` with `r = height · e/(1 + e²)` and
+/// `e = exp(-|x|)`.
 ///
-/// Not from 1 minus the output, which has lost the digits of `e` where the S is flat. And `d` meets
-/// `r` twice, not `r²`, which may leave the type where the product does not.
+/// It is not computed from 1 minus the output, which loses the digits of `e` where the curve is
+/// flat. `d` is multiplied by `r` twice, not by `r²`, which may underflow although the product does
+/// not.
 fn along_the_s<T: Float>(d: T, x: T, height: T) -> T {
     let e = (-x.abs()).exp();
     let r = height * e / (T::one() + e * e);

@@ -5,8 +5,8 @@ use std::ops::Index;
 use crate::engine::{Tensor, shape};
 use crate::machine::Float;
 
-/// The number at a position, one index per axis: `x[[0, 1]]`, as in `ndarray`. Negative ones do not
-/// count from the end; no gradient flows back.
+/// The number at a position, one index per axis: `x[[0, 1]]`, as in `ndarray`. No index counts from
+/// the end; no gradient flows back.
 ///
 /// ```
 /// # use evenkeel::Tensor; use ndarray::array;
@@ -48,7 +48,7 @@ impl<T: Float> Index<usize> for Tensor<T> {
     }
 }
 
-/// The number at a position, for a rank that is not known when compiling.
+/// The number at a position, for a rank not known at compile time.
 ///
 /// ```
 /// # use evenkeel::Tensor; use ndarray::array;

@@ -1,4 +1,4 @@
-//! The largest numbers, and where they are.
+//! The largest numbers and their places.
 
 use ndarray::IxDyn;
 
@@ -8,11 +8,11 @@ use crate::machine::Float;
 use crate::machine::buffer::Buffer;
 
 impl<T: Float> Tensor<T> {
-    /// The largest number along one axis, which stays with length 1, so that the result broadcasts
-    /// against what it was taken of. Negative axes count from the end.
+    /// The largest number along one axis. The axis stays with length 1, so that the result
+    /// broadcasts against the input. Negative axes count from the end.
     ///
-    /// Gradient: `dy` for the largest number, 0 for the others; the first one gets it where several
-    /// are largest. A lane with NaN gives NaN, and its first NaN gets the gradient. 0 and -0 are
+    /// Gradient: `dy` for the largest number (the first, if several are largest), 0 for the other
+    /// numbers. A NaN along the axis gives NaN, and the first NaN gets the gradient. 0 and -0 are
     /// equal.
     ///
     /// ```
@@ -27,9 +27,9 @@ impl<T: Float> Tensor<T> {
     /// # Panics
     /// If there is no such axis, or its length is 0.
     ///
-    /// *PyTorch*: `x.max(axis, keepdim=True).values`, whose gradient goes to the index that it
-    /// returns, of several the first; `x.amax(axis, keepdim=True)` has the same values and divides
-    /// the gradient evenly among the largest.
+    /// *PyTorch*: `x.max(axis, keepdim=True).values`, whose gradient goes to the returned index,
+    /// the first of several; `x.amax(axis, keepdim=True)` has the same values and divides the
+    /// gradient evenly among the largest numbers.
     #[track_caller]
     pub fn max_axis(&self, axis: isize) -> Self {
         let axis = shape::axis("max_axis", axis, self.shape());
@@ -55,8 +55,8 @@ impl<T: Float> Tensor<T> {
         })
     }
 
-    /// For each row along the last axis, the index of its largest number: the predicted class, if
-    /// the rows are logits. The first one where several are largest.
+    /// For each row along the last axis, the index of its largest number (the first, if several are
+    /// largest): the predicted class, if the rows are logits.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -93,7 +93,7 @@ fn first_largest<T: Float>(value: &Value<T>, axis: usize) -> Vec<usize> {
     let length = value.shape()[axis];
     let stride: usize = value.shape()[axis + 1..].iter().product();
     let mut places = Vec::with_capacity(numbers.len() / length);
-    // All lanes of a block are gone along together, so that numbers are read as they lie in memory.
+    // All lanes of a block are searched together, so that numbers are read in the order of memory.
     let mut start = 0;
     while start < numbers.len() {
         let lanes = places.len();

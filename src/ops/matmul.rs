@@ -1,4 +1,4 @@
-//! The product of two matrices, or of two batches of them. Page: `book/src/tensor.md`.
+//! The product of two matrices or of two batches of matrices. Page: `book/src/tensor.md`.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, ArrayView3, ArrayViewMut3, Axis, IxDyn};
@@ -11,9 +11,9 @@ use crate::machine::buffer::Buffer;
 impl<T: Float> Tensor<T> {
     /// The matrix product: `[m, k]` by `[k, n]` gives `[m, n]`.
     ///
-    /// More axes in front make a batch of matrices, `[.., m, k]` by `[.., k, n]`; these axes
-    /// broadcast by NumPy's rules, so one matrix can meet a whole batch. Gradient: `dy·bᵀ` for `a`,
-    /// `aᵀ·dy` for `b`, summed over the axes that were stretched.
+    /// More axes in front make a batch of matrices, `[.., m, k]` by `[.., k, n]`. These axes
+    /// broadcast by NumPy's rules, so one matrix can multiply a whole batch. Gradient: `dy·bᵀ` for
+    /// `a`, `aᵀ·dy` for `b`, summed over the axes that were stretched.
     ///
     /// ```
     /// use evenkeel::Tensor;
@@ -40,7 +40,7 @@ impl<T: Float> Tensor<T> {
         let shape = followed_by([m, n]);
         shape::addressable::<T>("matmul", &shape);
         if let [_, _] = other.shape() {
-            // One matrix meets the whole batch: the rows of the batch make one tall matrix.
+            // One matrix for the whole batch: the rows of the batch make one tall matrix.
             return product(self, other, &shape, [1, matrices * m, k, n]);
         }
         let a = self.broadcast_to(&followed_by([m, k]));
@@ -49,7 +49,7 @@ impl<T: Float> Tensor<T> {
     }
 }
 
-/// `[batch, m, k]` by `[batch, k, n]`, each matrix by its partner; the result in `shape`.
+/// `[batch, m, k]` by `[batch, k, n]`, matrix by matrix; the result has the shape `shape`.
 // ANCHOR: matmul
 fn product<T: Float>(
     a: &Tensor<T>,
@@ -71,9 +71,10 @@ fn product<T: Float>(
 }
 // ANCHOR_END: matmul
 
-/// Products of so many pairs of numbers are summed by `ndarray` in the element type. Longer ones, as
-/// in the gradient of a weight that met a large batch, are cut into pieces that are summed in `f64`:
-/// a sum of a million equal `f32` was off by 4e-5, and is by 2e-6.
+/// `ndarray` sums products in the element type. A sum of more than four times this many products,
+/// as in the gradient of a weight over a large batch, is cut into pieces of this length, which are
+/// added in `f64`. The error of a sum of a million equal `f32` was 4e-5 without pieces and is 2e-6
+/// with them.
 const LONG: usize = 1024;
 
 /// The loop over the batch; `ndarray` multiplies the matrices.
@@ -85,13 +86,13 @@ fn products<T: Float>(a: &ArrayView3<'_, T>, b: &ArrayView3<'_, T>, shape: &[usi
         if a.ncols() > 4 * LONG {
             y.assign(&long_product(&a, &b));
         } else {
-            general_mat_mul(T::one(), &a, &b, T::zero(), &mut y); // 0: what is in y is not read
+            general_mat_mul(T::one(), &a, &b, T::zero(), &mut y); // 0: the old numbers of y are not read
         }
     }
     Value::new(IxDyn(shape), numbers)
 }
 
-/// The product of a wide matrix by a tall one, in pieces that are added in `f64`.
+/// The product of a wide and a tall matrix, in pieces that are added in `f64`.
 fn long_product<T: Float>(a: &ArrayView2<'_, T>, b: &ArrayView2<'_, T>) -> Array2<T> {
     let mut sums = Array2::<f64>::zeros((a.nrows(), b.ncols()));
     let pieces = a.axis_chunks_iter(Axis(1), LONG).zip(b.axis_chunks_iter(Axis(0), LONG));

@@ -1,6 +1,6 @@
 //! The operations, one function each.
 //!
-//! Each is a shape check, the forward pass and the pullback, in this order.
+//! Each function has a shape check, the forward pass and the pullback, in this order.
 //!
 //! | file | operations |
 //! | --- | --- |
@@ -13,8 +13,8 @@
 //! | `reshape` | [`reshape`](crate::Tensor::reshape), [`transpose`](crate::Tensor::transpose) or [`t`](crate::Tensor::t), [`swap_axes`](crate::Tensor::swap_axes) |
 //! | `index` | the number at a position, `x[[0, 1]]` |
 //! | `slice` | [`slice_axis`](crate::Tensor::slice_axis), [`concat`](crate::Tensor::concat) |
-//! | `matmul` | [`matmul`](crate::Tensor::matmul), of matrices and of batches of them |
-//! | `pairs` | the products of attention over the pairs that a mask allows |
+//! | `matmul` | [`matmul`](crate::Tensor::matmul), of matrices or of batches of matrices |
+//! | `pairs` | the matrix products of attention, over the pairs that a mask allows |
 //! | `softmax` | [`softmax`](crate::Tensor::softmax), [`log_softmax`](crate::Tensor::log_softmax) |
 
 mod arithmetic;

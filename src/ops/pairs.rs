@@ -1,11 +1,11 @@
-//! The products of attention where a mask excludes pairs.
+//! The matrix products of attention where a mask excludes pairs.
 //!
-//! What is excluded has the weight 0 and the gradient 0. In a product of matrices that is not
-//! enough: 0 · NaN is NaN. So each product is taken as it is, and where a result is not finite, once
-//! more over the pairs that count.
+//! An excluded pair has the weight 0 and the gradient 0. In a matrix product that is not enough,
+//! because 0 · NaN is NaN. So each product is first computed over all pairs. If a result is not
+//! finite, the product is computed again over the pairs that count.
 //!
-//! In a pullback, the pairs of a query whose upstream gradient is 0 throughout do not count either:
-//! the loss does not depend on what that query gathered.
+//! In a pullback, the pairs of a query whose upstream gradient is all zeros do not count either:
+//! the loss does not depend on that query's output.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::engine::autograd::{Value, record};
 use crate::machine::Float;
 use crate::machine::buffer::Buffer;
 
-/// The pairs of a query and a key that a mask allows. A clone is a handle.
+/// The pairs of a query and a key that a mask allows. A clone shares the mask.
 #[derive(Clone)]
 pub(crate) struct Pairs {
     allowed: Arc<ArrayD<bool>>,
@@ -33,12 +33,12 @@ impl Pairs {
         Self { allowed: Arc::new(allowed), scores }
     }
 
-    /// In the shape of the scores.
+    /// The mask in the shape of the scores.
     pub(crate) fn allowed(&self) -> ArrayViewD<'_, bool> {
         self.allowed.broadcast(IxDyn(&self.scores)).expect("checked by the caller")
     }
 
-    /// Those of one matrix of the batch.
+    /// The mask of one matrix of the batch.
     fn of_matrix(&self, matrix: usize) -> ArrayView2<'_, bool> {
         let (mut allowed, mut rest) = (self.allowed(), matrix);
         for axis in (0..allowed.ndim() - 2).rev() {
@@ -49,7 +49,7 @@ impl Pairs {
         allowed.into_dimensionality().expect("queries and keys are left")
     }
 
-    /// Those of one matrix whose query has a part in the loss; `dy` has a row for each query.
+    /// The allowed pairs of one matrix whose query affects the loss; `dy` has a row for each query.
     fn in_use<T: Float>(&self, matrix: usize, dy: &ArrayView3<'_, T>) -> Array2<bool> {
         let mut pairs = self.of_matrix(matrix).to_owned();
         let rows = dy.index_axis(Axis(0), matrix);
@@ -61,7 +61,7 @@ impl Pairs {
         pairs
     }
 
-    /// `q·kᵀ`; what stands at an excluded pair is for nobody to read.
+    /// `q·kᵀ`. The scores of excluded pairs must not be read.
     pub(crate) fn scores<T: Float>(&self, q: &Tensor<T>, k: &Tensor<T>) -> Tensor<T> {
         let (qv, kv, pairs) = (q.value.clone(), k.value.clone(), self.clone());
         let y = products(&matrices(&qv), &transposed(&matrices(&kv)), &self.scores, |_, _| {});
@@ -102,8 +102,8 @@ impl Pairs {
     }
 }
 
-/// `x·w`, for rows `[.., k]` and one matrix `[k, n]`; a row that has no part in the loss adds nothing
-/// to the gradient of the matrix, whatever it holds.
+/// `x·w`, for rows `[.., k]` and one matrix `[k, n]`. A row that does not affect the loss adds
+/// nothing to the gradient of the matrix, even if the row holds NaN.
 pub(crate) fn rows_by_matrix<T: Float>(x: &Tensor<T>, w: &Tensor<T>) -> Tensor<T> {
     let (&[ref leading @ .., k], &[_, n]) = (x.shape(), w.shape()) else {
         unreachable!("checked by the caller")
@@ -131,7 +131,7 @@ pub(crate) fn rows_by_matrix<T: Float>(x: &Tensor<T>, w: &Tensor<T>) -> Tensor<T
     y.reshape(&shape)
 }
 
-/// Whether the loss depends on what had this gradient.
+/// Whether the loss depends on a row with the upstream gradient `dy`.
 pub(super) fn in_use<T: Float>(dy: &ArrayView1<'_, T>) -> bool {
     dy.iter().any(|&dy| dy != T::zero())
 }
@@ -142,7 +142,7 @@ pub(super) fn zero_unless<T: Float>(x: &mut T, counts: &bool) {
     }
 }
 
-/// `Σⱼ mᵢⱼ · rⱼ` over the pairs (i, j) that count; the others' `mᵢⱼ` is 0, or meets an `rⱼ` of
+/// `Σⱼ mᵢⱼ · rⱼ` over the pairs (i, j) that count. In any other pair, `mᵢⱼ` is 0 or `rⱼ` is all
 /// zeros.
 fn sums<T: Float>(
     m: &ArrayView3<'_, T>,
@@ -171,12 +171,12 @@ fn sums<T: Float>(
     })
 }
 
-/// Whether a product holds neither NaN nor an infinity; then neither did its operands.
+/// Whether a product holds neither NaN nor an infinity. If so, its operands hold neither.
 fn finite<T: Float>(y: &ArrayViewMut2<'_, T>) -> bool {
     y.iter().all(|y| y.is_finite())
 }
 
-/// Matrix by matrix, `a·b`, and what `then` makes of it.
+/// `a·b`, matrix by matrix. `then` may change each product.
 fn products<T: Float>(
     a: &ArrayView3<'_, T>,
     b: &ArrayView3<'_, T>,
@@ -188,7 +188,7 @@ fn products<T: Float>(
     let mut y = ArrayViewMut3::from_shape((batch, m, n), &mut numbers).expect("as many numbers");
     for (matrix, mut y) in y.outer_iter_mut().enumerate() {
         let (a, b) = (a.index_axis(Axis(0), matrix), b.index_axis(Axis(0), matrix));
-        general_mat_mul(T::one(), &a, &b, T::zero(), &mut y); // 0: what is in y is not read
+        general_mat_mul(T::one(), &a, &b, T::zero(), &mut y); // 0: the old numbers of y are not read
         then(matrix, y);
     }
     Value::new(IxDyn(shape), numbers)
@@ -211,7 +211,8 @@ mod tests {
 
     use super::*;
 
-    /// An infinite upstream gradient reaches the weights with the sign of the number it met.
+    /// An infinite upstream gradient reaches the weights with the sign of the number it is
+    /// multiplied by.
     #[test]
     fn an_infinity_keeps_the_sign_of_its_product() {
         let x = Tensor::new(array![[-1.0, 2.0], [1.0, 1.0]]);

@@ -21,8 +21,8 @@ impl<T: Float> Tensor<T> {
         record(y, [self], move |dy, _| [Some(dy.zip(&xv, move |d, x| two * (d * x)))])
     }
 
-    /// `xⁿ` for a whole number `n`. Derivative: `n·xⁿ⁻¹`; 0 everywhere if `n` is 0, for `x⁰` is 1
-    /// everywhere, at 0 and at NaN too.
+    /// `xⁿ` for a whole number `n`. Derivative: `n·xⁿ⁻¹`; 0 everywhere if `n` is 0, because `x⁰` is
+    /// 1 everywhere, also at 0 and at NaN.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -38,7 +38,7 @@ impl<T: Float> Tensor<T> {
         if n == 2 { self.square() } else { power(self, f64::from(n)) }
     }
 
-    /// `xᵃ` for any number `a`, as [`f64::powf`] has it: NaN for a negative `x` unless `a` is a whole
+    /// `xᵃ` for any number `a`, like [`f64::powf`]: NaN for a negative `x` unless `a` is a whole
     /// number. Derivative: `a·xᵃ⁻¹`, infinite at 0 if `a` is below 1, but 0 everywhere if `a` is 0.
     ///
     /// ```
@@ -56,8 +56,8 @@ impl<T: Float> Tensor<T> {
     }
 }
 
-/// Computed in `f64`, and by `powf` for whole exponents too: the error of `powi`, which multiplies
-/// again and again, grows with the exponent.
+/// `xⁿ` in `f64`. Whole exponents use `powf` too: `powi` multiplies repeatedly, and its error grows
+/// with the exponent.
 fn power<T: Float>(x: &Tensor<T>, n: f64) -> Tensor<T> {
     let y = x.value.map(move |x| T::of(x.wide().powf(n)));
     let xv = x.value.clone();
@@ -66,16 +66,16 @@ fn power<T: Float>(x: &Tensor<T>, n: f64) -> Tensor<T> {
     })
 }
 
-/// `d·n·xⁿ⁻¹`, right wherever the product is a number of the type, even if `xⁿ⁻¹` or `n·xⁿ⁻¹` is
-/// none.
+/// `d·n·xⁿ⁻¹`, accurate if the product fits the type, even if `xⁿ⁻¹` or `n·xⁿ⁻¹` does not fit.
 fn through_power(d: f64, x: f64, n: f64) -> f64 {
     if n == 0.0 {
-        return 0.0; // and not 0·∞ at x = 0
+        return 0.0; // not 0·∞ at x = 0
     }
     if x < 0.0 && x.is_finite() && n.trunc() != n {
         return f64::NAN;
     }
-    // An even power falls where x is negative. Its sign is set by hand: n - 1 may be rounded to n.
+    // An even power has a negative slope at negative x. The sign is set here, because n - 1 may
+    // round to n.
     let signed = if x.is_sign_negative() && n % 2.0 == 0.0 { -n } else { n };
     let slope = signed * one_less(x.abs(), n, 1.0);
     if slope.is_normal() || x == 0.0 || !x.is_finite() {
@@ -85,18 +85,19 @@ fn through_power(d: f64, x: f64, n: f64) -> f64 {
     product([d, signed, root, root])
 }
 
-/// The part 1 or ½ of a power `xⁿ⁻¹`: itself or its root.
+/// `xⁿ⁻¹` for `part` 1, the root of `xⁿ⁻¹` for `part` ½.
 fn one_less(x: f64, n: f64, part: f64) -> f64 {
     if n < 0.5 && x > 0.0 && x.is_finite() {
-        // n - 1 would be rounded, which a large or a small x shows. xⁿ lies between 1 and the answer.
+        // n - 1 would be rounded, an error that a large or a small x amplifies. xⁿ fits the type if
+        // the result does.
         x.powf(n * part) / x.powf(part)
     } else {
         x.powf((n - 1.0) * part)
     }
 }
 
-/// The product of all, in an order in which no product on the way leaves the range of the type
-/// unless the last one does: the smallest factor next where there is room below, else the largest.
+/// The product of all factors, in an order in which no partial product overflows or underflows
+/// unless the result does: next the largest factor if the product is below 1, else the smallest.
 fn product<const N: usize>(mut factors: [f64; N]) -> f64 {
     factors.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
     let (mut low, mut high) = (0, N);

@@ -1,4 +1,4 @@
-//! Sums and means.
+//! Sums, means and variances.
 
 use std::iter::StepBy;
 use std::ops::Range;
@@ -11,9 +11,10 @@ use crate::machine::spread::Spread;
 use crate::machine::{Float, sums};
 
 impl<T: Float> Tensor<T> {
-    /// The sum of all numbers, a scalar (shape `[]`). Gradient: `dy` for each.
+    /// The sum of all numbers, a scalar (shape `[]`). Gradient: `dy` for each number.
     ///
-    /// Right to the last digits for ten million `f32`, and where partial sums would not fit the type.
+    /// Accurate to the last digits for ten million `f32`, and even if partial sums overflow the
+    /// type.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -33,8 +34,8 @@ impl<T: Float> Tensor<T> {
         total(self, self.value.len() as f64)
     }
 
-    /// The sum along one axis, which stays with length 1, so that the result broadcasts against
-    /// what was summed. Negative axes count from the end.
+    /// The sum along one axis. The axis stays with length 1, so that the result broadcasts against
+    /// the input. Negative axes count from the end.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -52,7 +53,7 @@ impl<T: Float> Tensor<T> {
         along(self, shape::axis("sum_axis", axis, self.shape()), 1.0)
     }
 
-    /// The mean along one axis, which stays with length 1. Negative axes count from the end.
+    /// The mean along one axis. The axis stays with length 1. Negative axes count from the end.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -74,8 +75,8 @@ impl<T: Float> Tensor<T> {
     /// The biased variance along one axis, the mean of `(x - mean)²`; the axis stays with length 1.
     /// Negative axes count from the end. Gradient: `dy · 2/n · (x - mean)`.
     ///
-    /// Right at any offset and any size that the answer allows; exactly 0 for equal numbers; NaN
-    /// along an axis of length 0.
+    /// Accurate for numbers of any mean and any size, as long as the result fits the type; exactly
+    /// 0 for equal numbers; NaN along an axis of length 0.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -115,7 +116,7 @@ impl<T: Float> Tensor<T> {
     }
 }
 
-/// The sum of all numbers over `divisor`.
+/// The sum of all numbers, divided by `divisor`.
 fn total<T: Float>(x: &Tensor<T>, divisor: f64) -> Tensor<T> {
     let y = sums::along(x.as_slice(), [1, x.value.len(), 1], divisor);
     let shape = x.value.raw_dim();
@@ -124,7 +125,7 @@ fn total<T: Float>(x: &Tensor<T>, divisor: f64) -> Tensor<T> {
     })
 }
 
-/// The sums along one axis over `divisor`.
+/// The sums along one axis, divided by `divisor`.
 fn along<T: Float>(x: &Tensor<T>, axis: usize, divisor: f64) -> Tensor<T> {
     let Lanes { outer, n, inner } = Lanes::of(x.shape(), axis);
     let y = sums::along(x.as_slice(), [outer, n, inner], divisor);
@@ -137,7 +138,7 @@ fn along<T: Float>(x: &Tensor<T>, axis: usize, divisor: f64) -> Tensor<T> {
     })
 }
 
-/// An array as `[outer, n, inner]`, whose lanes run along the n.
+/// An array as `[outer, n, inner]`. A lane is the `n` numbers along the middle axis.
 #[derive(Clone, Copy)]
 struct Lanes {
     outer: usize,
@@ -152,14 +153,14 @@ impl Lanes {
         Self { outer, n: lengths[axis], inner }
     }
 
-    /// Where the numbers of each lane stand.
+    /// The places of the numbers of each lane.
     fn each(self) -> impl Iterator<Item = StepBy<Range<usize>>> {
         let Self { outer, n, inner } = self;
         let firsts = (0..outer).flat_map(move |o| (0..inner).map(move |i| o * n * inner + i));
         firsts.map(move |first| (first..first + n * inner).step_by(inner))
     }
 
-    /// Mean and variance of one lane; none of an empty one.
+    /// Mean and variance of one lane; `None` for an empty lane.
     fn spread<T: Float>(self, x: &[T], places: StepBy<Range<usize>>) -> Option<Spread> {
         (self.n > 0).then(|| Spread::of(places.map(|at| x[at].wide()), 0.0, true))
     }

@@ -1,4 +1,4 @@
-//! The same numbers in another arrangement.
+//! The same numbers in another shape, or with axes exchanged.
 
 use crate::engine::autograd::{Value, record};
 use crate::engine::{Tensor, shape};
@@ -28,7 +28,7 @@ impl<T: Float> Tensor<T> {
         record(y, [self], move |dy, _| [Some(dy.reshaped(&own))])
     }
 
-    /// Rows and columns exchanged: the last two axes swapped. Gradient: `dy` with the same two
+    /// Rows and columns exchanged: the last two axes swapped. Gradient: `dy` with the two axes
     /// swapped back.
     ///
     /// ```
@@ -47,7 +47,7 @@ impl<T: Float> Tensor<T> {
         swapped(self, rows, rows + 1)
     }
 
-    /// The same as [`transpose`](Self::transpose), as short as in `ndarray`.
+    /// Short for [`transpose`](Self::transpose), as in `ndarray`.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;
@@ -65,7 +65,7 @@ impl<T: Float> Tensor<T> {
         swapped(self, rows, rows + 1)
     }
 
-    /// Two axes exchanged; negative ones count from the end. Gradient: `dy` with the same two
+    /// Two axes exchanged; negative axes count from the end. Gradient: `dy` with the two axes
     /// swapped back.
     ///
     /// ```

@@ -1,4 +1,4 @@
-//! A part of a tensor, and parts put together.
+//! Parts of a tensor, and tensors joined.
 
 use std::ops::Range;
 
@@ -21,8 +21,8 @@ impl<T: Float> Tensor<T> {
     /// # Panics
     /// If there is no such axis, or the range runs backwards or past its end.
     ///
-    /// *PyTorch*: `x.narrow(axis, start, length)`; `x[:, 1:3]`, which cuts a range that is too long
-    /// short without a word.
+    /// *PyTorch*: `x.narrow(axis, start, length)`; `x[:, 1:3]`, which shortens a range that is too
+    /// long without an error.
     #[track_caller]
     pub fn slice_axis(&self, axis: isize, range: Range<usize>) -> Self {
         let axis = shape::axis("slice_axis", axis, self.shape());
@@ -37,8 +37,8 @@ impl<T: Float> Tensor<T> {
         })
     }
 
-    /// The tensors one after the other along one axis; negative axes count from the end. Gradient:
-    /// to each the part of `dy` that it filled.
+    /// The tensors joined along one axis; negative axes count from the end. Gradient: for each
+    /// tensor its part of `dy`.
     ///
     /// ```
     /// # use evenkeel::Tensor; use ndarray::array;

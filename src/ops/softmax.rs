@@ -1,6 +1,6 @@
-//! Numbers into probabilities.
+//! Softmax, which turns numbers into probabilities, and its logarithm.
 //!
-//! Both subtract the largest number first, so that no `exp` overflows, and sum in `f64`.
+//! All functions subtract the largest number first, so that no `exp` overflows, and sum in `f64`.
 
 use ndarray::{ArrayViewMut1, Axis, Zip};
 
@@ -13,8 +13,8 @@ impl<T: Float> Tensor<T> {
     /// Along one axis, `eˣⁱ / Σⱼ eˣʲ`: positive numbers that sum to 1. Negative axes count from the
     /// end. Gradient: `y · (dy - Σ dy·y)`.
     ///
-    /// An entry of -∞ gets 0. A row with NaN, with +∞, or of nothing but -∞ is NaN throughout, and
-    /// no other is.
+    /// An entry of -∞ gets 0. A row that holds NaN or +∞, or only -∞, becomes NaN throughout; no
+    /// other row does.
     ///
     /// ```
     /// # use approx::assert_relative_eq; use evenkeel::Tensor; use ndarray::array;
@@ -37,8 +37,8 @@ impl<T: Float> Tensor<T> {
     /// Along one axis, `ln softmax(x)`, which is `xᵢ - ln Σⱼ eˣʲ`. Negative axes count from the end.
     /// Gradient: `dy - softmax(x) · Σ dy`.
     ///
-    /// Right where the logarithm of [`softmax`](Self::softmax) would be `ln 0`. NaN and infinities
-    /// as there; an entry of -∞ stays -∞.
+    /// Accurate even where [`softmax`](Self::softmax) is rounded to 0. NaN and infinities as in
+    /// `softmax`; an entry of -∞ stays -∞.
     ///
     /// ```
     /// # use approx::assert_relative_eq; use evenkeel::Tensor; use ndarray::array;
@@ -73,11 +73,11 @@ impl<T: Float> Tensor<T> {
         })
     }
 
-    /// Softmax along the last axis over the pairs that a mask allows; the others get exactly 0, and
-    /// so does a row where none is allowed.
+    /// Softmax along the last axis over the pairs that a mask allows. Excluded pairs get exactly 0;
+    /// a row without allowed pairs is 0 throughout.
     ///
-    /// The gradient of an excluded score is exactly 0, whatever stands in `dy` there. Nor does a row
-    /// whose `dy` is 0 throughout have a gradient, even if it is NaN.
+    /// The gradient of an excluded score is exactly 0, whatever its `dy`. The gradient of a row
+    /// whose `dy` is 0 throughout is 0, even if the row holds NaN.
     pub(crate) fn softmax_where(&self, pairs: &Pairs) -> Self {
         let mut y = self.value.clone();
         for (mut row, allowed) in y.view_mut().rows_mut().into_iter().zip(pairs.allowed().rows()) {
@@ -109,7 +109,7 @@ impl<T: Float> Tensor<T> {
     }
 }
 
-/// What both passes need of a row: its largest number, and `Σⱼ exp(xⱼ - largest)`.
+/// The largest number of a row, and `Σⱼ exp(xⱼ - largest)`.
 pub(crate) struct Exponentials {
     pub(crate) largest: f64,
     pub(crate) sum: f64,
@@ -117,7 +117,7 @@ pub(crate) struct Exponentials {
 
 impl Exponentials {
     pub(crate) fn of<T: Float>(row: impl Iterator<Item = T> + Clone) -> Self {
-        // `max` passes over NaN, the sum does not: one NaN makes the row NaN.
+        // `max` ignores NaN, the sum does not: one NaN makes the row NaN.
         let largest = row.clone().fold(T::neg_infinity(), T::max).wide();
         Self { largest, sum: row.map(|x| (x.wide() - largest).exp()).sum() }
     }

@@ -13,8 +13,8 @@ pub(crate) fn kernel(weight: &[usize]) -> [usize; 4] {
     [out_channels, in_channels, height, width]
 }
 
-/// Images `[batch, channels, height, width]` under a moving kernel; returns batch, height and width
-/// of the output.
+/// Images must be `[batch, channels, height, width]` and, with padding, at least as large as the
+/// kernel; returns batch, height and width of the output.
 #[track_caller]
 pub(crate) fn convolution(
     images: &[usize],
@@ -35,7 +35,7 @@ pub(crate) fn convolution(
         "Conv2d: expected an image at least as large as the kernel {kernel:?}, got {padded:?} with its padding"
     );
     let places = |axis: usize| (padded[axis] - kernel[axis]) / stride[axis] + 1;
-    // Each number that the kernel covers is written out, for each place.
+    // The convolution copies the numbers under the kernel, for each place of the kernel.
     let written = [batch, places(0), places(1), channels, kernel[0], kernel[1]];
     assert!(
         size(&written).is_some(),

@@ -1,8 +1,8 @@
-//! How many values a shape holds, and which of them stands at a position.
+//! How many values a shape holds, and the place of a position among them.
 
-/// How many values a shape holds, if a computer can count them: if the product of its lengths, zeros
-/// left out, is within `isize`. (Zeros left out, so that every product of some of the lengths is
-/// a number too. `ndarray` has the same rule.)
+/// How many values a shape holds; `None` if the product of its lengths, zeros left out, is above
+/// `isize::MAX`. (Zeros are left out so that the product of any of the lengths fits too. `ndarray`
+/// has the same rule.)
 pub(crate) fn size(shape: &[usize]) -> Option<usize> {
     let without_zeros = shape
         .iter()
@@ -12,8 +12,8 @@ pub(crate) fn size(shape: &[usize]) -> Option<usize> {
     Some(if shape.contains(&0) { 0 } else { without_zeros })
 }
 
-/// A shape whose values can be counted, and addressed in memory as numbers of type `T`; returns how
-/// many they are.
+/// Memory must have an address for each value of a shape, of type `T`; returns the number of
+/// values.
 #[track_caller]
 pub(crate) fn addressable<T>(op: &str, shape: &[usize]) -> usize {
     match size(shape) {
@@ -22,7 +22,7 @@ pub(crate) fn addressable<T>(op: &str, shape: &[usize]) -> usize {
     }
 }
 
-/// What is wrong with a shape that has no [`size`].
+/// The message about a shape whose [`size`] is too large.
 pub(crate) fn too_large(shape: &[usize]) -> String {
     let zeros = if shape.contains(&0) { ", zeros left out" } else { "" };
     format!(
@@ -30,8 +30,7 @@ pub(crate) fn too_large(shape: &[usize]) -> String {
     )
 }
 
-/// A position of a tensor, one index per axis; returns its place among all values in row-major
-/// order.
+/// The place of a position, one index per axis, among all values in row-major order.
 #[track_caller]
 pub(crate) fn position(position: &[usize], shape: &[usize]) -> usize {
     let rank = shape.len();
