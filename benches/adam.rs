@@ -4,7 +4,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use evenkeel::{Adam, Float, Tensor};
 use evenkeel_benches::{numbers, type_name};
 
-fn of<T: Float>(criterion: &mut Criterion) {
+fn bench<T: Float>(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(format!("Adam {}", type_name::<T>()));
     for length in [64, 10_000, 1_000_000] {
         group.throughput(Throughput::Elements(length as u64));
@@ -18,5 +18,5 @@ fn of<T: Float>(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, of::<f32>, of::<f64>);
+criterion_group!(benches, bench::<f32>, bench::<f64>);
 criterion_main!(benches);

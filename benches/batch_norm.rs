@@ -5,7 +5,7 @@ use evenkeel::{BatchNorm, Float};
 
 const SHAPES: [&[usize]; 3] = [&[256, 128], &[4096, 512], &[32, 64, 28, 28]];
 
-fn of<T: Float>(criterion: &mut Criterion) {
+fn bench<T: Float>(criterion: &mut Criterion) {
     evenkeel_benches::layer::<T, _>(criterion, "BatchNorm", &SHAPES, |shape, trained| {
         let layer = BatchNorm::new(shape[1]);
         let mut layer = if trained { layer } else { layer.without_affine() };
@@ -13,5 +13,5 @@ fn of<T: Float>(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, of::<f32>, of::<f64>);
+criterion_group!(benches, bench::<f32>, bench::<f64>);
 criterion_main!(benches);

@@ -3,7 +3,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use evenkeel::{Float, GroupNorm};
 
-fn of<T: Float>(criterion: &mut Criterion) {
+fn bench<T: Float>(criterion: &mut Criterion) {
     let shapes: [&[usize]; 1] = [&[32, 64, 28, 28]];
     evenkeel_benches::layer::<T, _>(criterion, "GroupNorm", &shapes, |shape, trained| {
         let layer = GroupNorm::new(32, shape[1]);
@@ -12,5 +12,5 @@ fn of<T: Float>(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, of::<f32>, of::<f64>);
+criterion_group!(benches, bench::<f32>, bench::<f64>);
 criterion_main!(benches);

@@ -5,7 +5,7 @@ use evenkeel::{Float, LayerNorm};
 
 const SHAPES: [&[usize]; 5] = [&[64, 8], &[32, 64], &[512, 512], &[4096, 768], &[2048, 4096]];
 
-fn of<T: Float>(criterion: &mut Criterion) {
+fn bench<T: Float>(criterion: &mut Criterion) {
     evenkeel_benches::layer::<T, _>(criterion, "LayerNorm", &SHAPES, |shape, trained| {
         let layer = LayerNorm::new(shape[1]);
         let layer = if trained { layer } else { layer.without_affine() };
@@ -13,5 +13,5 @@ fn of<T: Float>(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, of::<f32>, of::<f64>);
+criterion_group!(benches, bench::<f32>, bench::<f64>);
 criterion_main!(benches);

@@ -1,4 +1,4 @@
-//! What the benchmarks share: the numbers, and the two kinds of work on a layer.
+//! What the benchmarks share: the input numbers, and the two benchmarks of a layer.
 //!
 //! ```console
 //! $ cargo bench --package evenkeel-benches                          # all of them
@@ -24,24 +24,24 @@ pub fn numbers<T: Float>(shape: &[usize], seed: usize) -> Tensor<T> {
 
 /// Times y without a graph, and y with the gradients of sum(y·w).
 ///
-/// `forward` is the layer made for a shape.
+/// `layer_for` makes the layer for a shape, with its parameters or without.
 pub fn layer<T: Float, F: FnMut(&Tensor<T>) -> Tensor<T>>(
     criterion: &mut Criterion,
     name: &str,
     shapes: &[&[usize]],
-    mut made_for: impl FnMut(&[usize], bool) -> F,
+    mut layer_for: impl FnMut(&[usize], bool) -> F,
 ) {
     let mut group = criterion.benchmark_group(format!("{name} {}", type_name::<T>()));
     for &shape in shapes {
         group.throughput(Throughput::Elements(shape.iter().product::<usize>() as u64));
         let label = shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
         let (x, w) = (numbers::<T>(shape, 1), numbers::<T>(shape, 2));
-        let mut forward = made_for(shape, false);
+        let mut forward = layer_for(shape, false);
         group.bench_function(BenchmarkId::new("forward", &label), |bencher| {
             bencher.iter(|| forward(black_box(&x)));
         });
         let x = Tensor::parameter(x.value());
-        let mut forward = made_for(shape, true);
+        let mut forward = layer_for(shape, true);
         group.bench_function(BenchmarkId::new("train", &label), |bencher| {
             bencher.iter(|| (forward(black_box(&x)) * &w).sum().backward());
         });

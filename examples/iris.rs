@@ -1,4 +1,5 @@
-//! Figure of the page `book/src/iris.md`: what a LayerNorm changes in the 4-8-3 network, and what it does not.
+//! Figure of the page `book/src/iris.md`: what a LayerNorm changes in the 4-8-3 network, and what
+//! not.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -19,7 +20,7 @@ const GROUP_HEADING: f64 = 1.5;
 pub(crate) const FIGURE: Figure<Row> =
     Figure { stem: "iris", measures: Measures::Numbers, about, measure, draw, summary };
 
-#[cfg(not(test))] // tests/figures.rs has all but this
+#[cfg(not(test))] // tests/figures.rs includes this file
 fn main() -> std::process::ExitCode {
     FIGURE.main()
 }
@@ -33,13 +34,13 @@ pub(crate) struct Row {
     layer_norm_steps: Option<usize>,
     none_training_loss: f64,
     layer_norm_training_loss: f64,
-    /// Of the 30 test flowers, after the last step.
+    /// The number of the 30 test flowers that are right after the last step.
     none_test_right: usize,
     layer_norm_test_right: usize,
     none_test_loss: f64,
     layer_norm_test_loss: f64,
     test_flowers: usize,
-    /// How long each was trained.
+    /// The number of training steps.
     pub(crate) steps: usize,
 }
 
@@ -53,14 +54,14 @@ fn about() -> String {
     )
 }
 
-/// How one network did.
+/// The results of one network.
 pub(crate) struct Run {
     pub(crate) steps_to_95: Option<usize>,
     pub(crate) training: Score,
     pub(crate) test: Score,
 }
 
-/// Without the layer and with it.
+/// The results without the layer and with it.
 pub(crate) fn runs(seed: u64, steps: usize) -> [Run; 2] {
     [None, Some(LayerNorm::new(8))].map(|norm| {
         let mut rng = rng(seed);
@@ -97,12 +98,13 @@ fn measure() -> Vec<Row> {
     SEEDS.map(|seed| Row::of(seed, &runs(seed, STEPS), STEPS)).collect()
 }
 
-/// What the rows say. Pairs are without the layer, then with it.
+/// What the rows show. A pair is first without the layer, then with it.
 struct Finding {
-    /// Steps to 95 %, of the seeds where both got there: mean and sd of each, and of the difference with minus without.
+    /// Steps to 95 % and their differences, with minus without, over the seeds where both networks
+    /// get there.
     steps: [Spread; 2],
     difference: Spread,
-    /// In how many seeds the network with LayerNorm was there first, at the same step, later.
+    /// In how many seeds the network with LayerNorm reaches 95 % sooner, at the same step, later.
     sooner: usize,
     same: usize,
     later: usize,
@@ -110,7 +112,7 @@ struct Finding {
     test_accuracy: [Spread; 2],
     test_loss: [Spread; 2],
     training_loss: [Spread; 2],
-    /// In how many seeds the network with LayerNorm has the lower one.
+    /// In how many seeds the network with LayerNorm has the lower loss.
     training_loss_lower: usize,
     test_loss_lower: usize,
 }
@@ -129,7 +131,7 @@ impl Spread {
     }
 }
 
-/// A network that never got there is later than any that did.
+/// Compares the step at which the two networks reach 95 %. Never is later than any step.
 fn order(row: &Row) -> Ordering {
     let late = |steps: Option<usize>| steps.unwrap_or(usize::MAX);
     late(row.layer_norm_steps).cmp(&late(row.none_steps))

@@ -14,21 +14,21 @@ const FEATURES: usize = 16;
 /// The first flower of each species.
 const FLOWERS: [usize; 3] = [0, 50, 100];
 
-/// Each is measured twice: the same flower, in numbers of another size.
+/// Each flower is given in two units: the same lengths as numbers of another size.
 const UNITS: [(&str, f64); 2] = [("cm", 1.0), ("inches", 1.0 / 2.54)];
 
-/// Drawn as diamonds, so that the eye can follow them.
+/// The features drawn as diamonds, so that the eye can follow them.
 const FOLLOWED: [usize; 2] = [6, 11];
 
 pub(crate) const FIGURE: Figure<Row> =
     Figure { stem: "layer_norm", measures: Measures::Numbers, about, measure, draw, summary };
 
-#[cfg(not(test))] // tests/figures.rs has all but this
+#[cfg(not(test))] // tests/figures.rs includes this file
 fn main() -> std::process::ExitCode {
     FIGURE.main()
 }
 
-/// One number of one row.
+/// One element of one row.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Row {
     species: String,
@@ -111,9 +111,9 @@ struct Finding {
     sds: (f64, f64),
     /// How far the means after the layer are from 0, and the standard deviations from 1.
     off: (f64, f64),
-    /// How alike the least alike row is to itself.
+    /// The smallest correlation of a row with itself after the layer.
     likeness: f64,
-    /// How far a flower's row in the second unit is from its row in the first, after the layer.
+    /// The largest difference, after the layer, between a flower's rows in the two units.
     unit_gap: f64,
 }
 
@@ -202,7 +202,7 @@ impl Half<'_> {
                 .collect(),
             grid: true,
         };
-        // The second row of a flower stands nearer to its first than to the next flower.
+        // The second row of a flower is nearer to its first than to the next flower.
         let height_of =
             |row: usize| row as f64 - if row.is_multiple_of(UNITS.len()) { 0.0 } else { 0.15 };
         let names =

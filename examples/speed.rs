@@ -1,5 +1,6 @@
-//! Figure of the page `book/src/speed.md`: what each step of a fast LayerNorm buys, as multiples of the time that
-//! copying the same numbers takes. Times differ from run to run, and so do its table and its picture.
+//! Figure of the page `book/src/speed.md`: what each step of a fast LayerNorm gains. Times are
+//! multiples of the time of a copy of the same numbers. They differ from run to run, and so do the
+//! table and the picture.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -13,9 +14,9 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::{Deserialize, Serialize};
 
-/// Rows and features: a megabyte, which stays in the caches, and twelve, which hardly do.
+/// Rows and features: 1 MiB, which stays in the caches, and 12 MiB, which hardly does.
 const SHAPES: [(usize, usize); 2] = [(512, 512), (4096, 768)];
-/// All steps are timed once in each round, one after the other, so that what else the machine does meets all alike.
+/// Each round times every step once, so that other work of the machine affects all steps alike.
 const ROUNDS: usize = 15;
 /// How long a step is repeated in a round.
 const REPEATED_FOR: Duration = Duration::from_millis(20);
@@ -23,7 +24,7 @@ const REPEATED_FOR: Duration = Duration::from_millis(20);
 pub(crate) const FIGURE: Figure<Row> =
     Figure { stem: "speed", measures: Measures::Times, about, measure, draw, summary };
 
-#[cfg(not(test))] // tests/figures.rs has all but this
+#[cfg(not(test))] // tests/figures.rs includes this file
 fn main() -> std::process::ExitCode {
     if cfg!(debug_assertions)
         && !std::env::args().any(|word| word == "--redraw" || word == "--what")
@@ -34,7 +35,7 @@ fn main() -> std::process::ExitCode {
     FIGURE.main()
 }
 
-/// One step at one shape: its time in that of a copy, in the same round.
+/// One step at one shape: its time as a multiple of the time of a copy in the same round.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) rows: usize,
@@ -55,7 +56,7 @@ fn about() -> String {
 }
 
 // ANCHOR: textbook
-/// The formula, written down: each operation makes an array.
+/// The formula as it is written: each operation makes an array.
 fn textbook(x: &Array2<f32>, gamma: &Array1<f32>, beta: &Array1<f32>) -> Array2<f32> {
     let mean = x.mean_axis(Along(1)).expect("some features").insert_axis(Along(1));
     let var = x.var_axis(Along(1), 0.0).insert_axis(Along(1));
@@ -64,7 +65,7 @@ fn textbook(x: &Array2<f32>, gamma: &Array1<f32>, beta: &Array1<f32>) -> Array2<
 // ANCHOR_END: textbook
 
 // ANCHOR: fused
-/// The same, one row after the other, into one array.
+/// The same formula, row by row, into one array.
 fn fused(x: &[f32], gamma: &[f32], beta: &[f32]) -> Vec<f32> {
     let n = gamma.len() as f32;
     let mut y = vec![0.0; x.len()];
@@ -80,11 +81,11 @@ fn fused(x: &[f32], gamma: &[f32], beta: &[f32]) -> Vec<f32> {
 }
 // ANCHOR_END: fused
 
-/// What is timed, in the order of the figure: each step has what the ones before it have.
+/// The steps in the order of the figure. Each adds something to the step before it.
 pub(crate) const STEPS: [&str; 5] =
     ["textbook ndarray", "one loop per row", "vectors", "memory used again", "all threads"];
 
-/// The numbers of one shape, in every form that a step wants them in.
+/// The inputs of one shape, in the forms that the steps need.
 struct Work {
     x: Array2<f32>,
     gamma: Array1<f32>,
@@ -122,7 +123,7 @@ impl Work {
             1 => fastest(|| fused(x, gamma, beta)),
             2 => self.one_thread.install(|| {
                 fastest(|| {
-                    release_buffers(); // so that y needs memory that nobody used
+                    release_buffers(); // so that y gets fresh memory
                     self.layer.forward(&self.tensor)
                 })
             }),
@@ -136,7 +137,7 @@ impl Work {
         fastest(|| black_box(&mut *copy).copy_from_slice(black_box(x)))
     }
 
-    /// All steps must compute the same before it means anything how fast they are.
+    /// Checks that all steps compute the same.
     fn check(&self) {
         let [x, gamma, beta] = self.slices();
         let y = self.layer.forward(&self.tensor);
@@ -148,7 +149,7 @@ impl Work {
     }
 }
 
-/// The fastest of the calls that fit into a round, of three at least.
+/// The time of the fastest of the calls in a round, at least three, in seconds.
 fn fastest<R>(mut call: impl FnMut() -> R) -> f64 {
     let (start, mut best, mut calls) = (Instant::now(), f64::INFINITY, 0);
     while calls < 3 || start.elapsed() < REPEATED_FOR {
@@ -160,7 +161,7 @@ fn fastest<R>(mut call: impl FnMut() -> R) -> f64 {
     best
 }
 
-/// Each step's time in that of a copy, at one shape.
+/// Each step's time as a multiple of the time of a copy, at one shape.
 pub(crate) fn steps(shape: (usize, usize), rounds: usize) -> Vec<Row> {
     let mut work = Work::new(shape);
     work.check();
@@ -191,7 +192,7 @@ fn measure() -> Vec<Row> {
     SHAPES.into_iter().flat_map(|shape| steps(shape, ROUNDS)).collect()
 }
 
-/// `4.2 ×`, or `42 ×` where more digits would say nothing.
+/// `4.2 ×`, or `42 ×` from 10 on.
 fn times(copies: f64) -> String {
     if copies < 10.0 { format!("{copies:.1} ×") } else { format!("{copies:.0} ×") }
 }
@@ -268,8 +269,8 @@ fn draw(rows: &[Row]) -> Result<String> {
             for (step, row) in shape.iter().enumerate() {
                 panel.line(at(row.copies_25, step), at(row.copies_75, step), line(colour, 3.0))?;
                 panel.disc(at(row.copies_median, step), 5.0, colour)?;
-                // The first dots are the rightmost ones: what is written beside them stands to their left.
-                // The other words stand to the right, and never on the line at one copy.
+                // The first step's dots are the rightmost, so their labels are on the left. All
+                // other labels are on the right, and never on the line at one copy.
                 let (beside, offset, side) = match step {
                     0 => (row.copies_25, (-10.0, 0.0), HPos::Right),
                     _ => (row.copies_75.max(1.0), (10.0, 0.0), HPos::Left),

@@ -1,5 +1,5 @@
-//! Figure of the page `book/src/using_layer_norm.md`: the loss of the chapter's network while it trains, with its
-//! LayerNorm and without.
+//! Figure of the page `book/src/using_layer_norm.md`: the loss of the chapter's network while it
+//! trains, with its LayerNorm and without.
 
 use std::ops::Range;
 
@@ -17,12 +17,13 @@ const STEPS: usize = 200;
 pub(crate) const FIGURE: Figure<Row> =
     Figure { stem: "using_layer_norm", measures: Measures::Numbers, about, measure, draw, summary };
 
-#[cfg(not(test))] // tests/figures.rs has all but this
+#[cfg(not(test))] // tests/figures.rs includes this file
 fn main() -> std::process::ExitCode {
     FIGURE.main()
 }
 
-/// The training loss over all seeds after a number of steps: the median, and between what lie eight of ten.
+/// The training loss over all seeds after a number of steps: the median, and the 10 % and 90 %
+/// quantiles.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Row {
     step: usize,
@@ -32,7 +33,7 @@ pub(crate) struct Row {
     layer_norm_10: f64,
     layer_norm_median: f64,
     layer_norm_90: f64,
-    /// In how many seeds the loss with LayerNorm is the lower one.
+    /// In how many seeds the loss with LayerNorm is lower.
     layer_norm_lower: usize,
     seeds: usize,
 }
@@ -82,8 +83,8 @@ fn measure() -> Vec<Row> {
     rows.collect()
 }
 
-/// The row in the middle of the training, and the first one where the median with LayerNorm is where the other one
-/// ends.
+/// The middle row, the last row, and the first row whose median with LayerNorm is as low as the
+/// last median without.
 fn finding(rows: &[Row]) -> Result<(&Row, &Row, &Row)> {
     let last = rows.last().ok_or("no rows")?;
     let caught = rows.iter().find(|row| row.layer_norm_median <= last.none_median);
@@ -198,7 +199,7 @@ fn draw(rows: &[Row]) -> Result<String> {
     })
 }
 
-/// The outline of what lies between two lines.
+/// The outline of the area between two lines.
 fn band(
     rows: &[Row],
     lower: impl Fn(&Row) -> (f64, f64),

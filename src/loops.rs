@@ -8,7 +8,7 @@ use ndarray::{Array, Array2, IxDyn};
 use rayon::ThreadPoolBuilder;
 
 use crate::engine::Tensor;
-use crate::machine::taken::during;
+use crate::machine::counted::during;
 use crate::machine::threads::MANY;
 use crate::machine::{Float, vectors};
 use crate::norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm};

@@ -79,7 +79,7 @@ fn panics_are_loud_again_after_an_attempt() {
 
 /// What a program said.
 #[derive(Debug)]
-struct Said {
+struct Outcome {
     code: Option<i32>,
     stdout: String,
     stderr: String,
@@ -87,7 +87,7 @@ struct Said {
 
 /// Runs `block`, which stands in the test called `test`, in a process of its own, as a block of a
 /// page runs.
-fn as_a_program(test: &str, block: impl FnOnce()) -> Said {
+fn as_a_program(test: &str, block: impl FnOnce()) -> Outcome {
     const INSIDE: &str = "EVENKEEL_EXERCISES_TEST";
     if std::env::var_os(INSIDE).is_some() {
         println!();
@@ -102,7 +102,7 @@ fn as_a_program(test: &str, block: impl FnOnce()) -> Said {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let stdout = text(stdout) + &std::fs::read_to_string(report.path()).unwrap();
-    Said { code: status.code(), stdout, stderr: text(stderr) }
+    Outcome { code: status.code(), stdout, stderr: text(stderr) }
 }
 
 fn right([a, b, c, d]: [f64; 4]) -> [f64; 4] {

@@ -95,7 +95,7 @@ fn run_as<T: Float>(case: &Case) -> Result<(), String> {
     };
     match ran {
         Ok(()) => case.all_used(),
-        // An option that nobody looked at may well be why, so it is told beside the wrong number.
+        // An option that nobody looked at may be the reason, so its name stands beside the wrong number.
         Err(error) => match case.options_used() {
             Ok(()) => Err(error),
             Err(left) => Err(format!("{error}; {left}")),

@@ -10,13 +10,13 @@ use plotters::style::text_anchor::{Pos, VPos};
 
 use crate::Result;
 
-/// Plotters places everything on whole units. Ten of them to a pixel keep lines smooth and dots where they belong.
+/// Plotters rounds positions to whole units. Ten units to a pixel keep lines smooth and dots in place.
 const UNITS: f64 = 10.0;
 
-/// Narrow, so that the text is still read when the figure is as wide as a telephone.
+/// In pixels: narrow, so that the text can be read on a telephone.
 const WIDTH: f64 = 560.0;
 
-/// Of all text, in pixels.
+/// The size of all text, in pixels.
 const TEXT: f64 = 17.0;
 
 /// A length in pixels, in plotters' units.
@@ -29,36 +29,36 @@ pub fn width(pixels: f64) -> u32 {
     px(pixels).unsigned_abs()
 }
 
-/// The colours, by what they are for: a layer has the same one in every figure. Plotters knows only numbers for
-/// colours, so these stand for the page's variables until the drawing is done.
-pub const INK: RGBColor = stand_in(0);
-/// Of what is less important: labels and axes.
-pub const MUTED: RGBColor = stand_in(1);
-/// Of the lines behind a plot.
-pub const GRID: RGBColor = stand_in(2);
-/// The page's own.
-pub const SURFACE: RGBColor = stand_in(3);
+/// The colour of text. All colours here are placeholders: plotters knows only numbers for colours, and
+/// [`svg`] replaces them by variables of the page. A layer has the same colour in every figure.
+pub const INK: RGBColor = placeholder(0);
+/// The colour of labels and axes.
+pub const MUTED: RGBColor = placeholder(1);
+/// The colour of the lines behind a plot.
+pub const GRID: RGBColor = placeholder(2);
+/// The background of the page.
+pub const SURFACE: RGBColor = placeholder(3);
 /// No normalization.
-pub const NO_NORM: RGBColor = stand_in(4);
+pub const NO_NORM: RGBColor = placeholder(4);
 /// LayerNorm.
-pub const LAYER_NORM: RGBColor = stand_in(5);
+pub const LAYER_NORM: RGBColor = placeholder(5);
 /// RMSNorm.
-pub const RMS_NORM: RGBColor = stand_in(6);
+pub const RMS_NORM: RGBColor = placeholder(6);
 /// BatchNorm.
-pub const BATCH_NORM: RGBColor = stand_in(7);
-/// Of whatever else is told apart.
-pub const ACCENT_1: RGBColor = stand_in(8);
-/// Of a second thing.
-pub const ACCENT_2: RGBColor = stand_in(9);
-/// Of a third thing.
-pub const ACCENT_3: RGBColor = stand_in(10);
+pub const BATCH_NORM: RGBColor = placeholder(7);
+/// The colour of anything else.
+pub const ACCENT_1: RGBColor = placeholder(8);
+/// The colour of a second thing.
+pub const ACCENT_2: RGBColor = placeholder(9);
+/// The colour of a third thing.
+pub const ACCENT_3: RGBColor = placeholder(10);
 
-const fn stand_in(number: u8) -> RGBColor {
+const fn placeholder(number: u8) -> RGBColor {
     RGBColor(0xEE, 0x4B, number)
 }
 
-/// The page's variable for each, and the colour where there is no page. Those of the layers and the accents are
-/// Okabe's and Ito's, which colour-blind readers can tell apart.
+/// For each placeholder the page's variable, with the colour to use outside the page. The colours of the
+/// layers and the accents are those of Okabe and Ito, which colour-blind readers can tell apart.
 const THEME: [(RGBColor, &str); 11] = [
     (INK, "var(--ek-ink, #222)"),
     (MUTED, "var(--ek-muted, #595959)"),
@@ -73,20 +73,20 @@ const THEME: [(RGBColor, &str); 11] = [
     (ACCENT_3, "var(--ek-accent-3, #56b4e9)"),
 ];
 
-/// Where plotters draws.
+/// The area in which plotters draws.
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// What a figure says in words: its finding first, with the numbers.
+/// The text of a figure, for readers who cannot see it.
 pub struct Words {
-    /// The finding, in one sentence.
+    /// The finding with its numbers, in one sentence.
     pub title: String,
-    /// What the picture shows, for who cannot see it.
+    /// What the picture shows.
     pub description: String,
 }
 
-/// Draws a figure that is `height` pixels high, as an `<svg>` to stand inside a page of the book: as wide as there is
-/// room, in the colours of the theme, with its words for who cannot see it, and without blank lines, since one would
-/// end the HTML block in Markdown.
+/// Draws a figure that is `height` pixels high, as an `<svg>` for a page of the book: as wide as the page
+/// allows, in the colours of the theme, with its words for readers who cannot see it. It has no blank lines,
+/// since one would end the HTML block in Markdown.
 pub fn svg(
     stem: &str,
     height: f64,
@@ -110,7 +110,7 @@ pub fn svg(
     )?;
     writeln!(svg, "<title id=\"{stem}-title\">{}</title>", escape(&words.title))?;
     writeln!(svg, "<desc id=\"{stem}-desc\">{}</desc>", escape(&words.description))?;
-    // The font is the page's, and what only repeats the default is left out.
+    // The font is that of the page, and attributes that only repeat the default are left out.
     let mut content = content.to_owned();
     for attribute in
         [" font-family=\"sans-serif\"", " opacity=\"1\"", " stroke=\"none\" stroke-width=\"1\""]
@@ -128,7 +128,7 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// A number as it is printed: with a true minus, and never as minus zero.
+/// A number with `decimals` decimals, with a true minus sign, and without a minus before zero.
 pub fn number(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     if text.trim_matches(['-', '0', '.']).is_empty() {
@@ -138,19 +138,19 @@ pub fn number(value: f64, decimals: usize) -> String {
     }
 }
 
-/// Text that begins at, ends at or is centred on where it is put, and whose middle has the height of that point.
+/// A style for text that begins at, ends at or is centred on a point. Vertically it is centred on the point.
 pub fn text(colour: RGBColor, horizontal: HPos) -> TextStyle<'static> {
     // Plotters divides the size by 1.24 on its way into the file.
     let font = ("sans-serif", TEXT * UNITS * 1.24).into_font();
     font.color(&colour).pos(Pos::new(horizontal, VPos::Center))
 }
 
-/// A line of so many pixels.
+/// A line of this width.
 pub fn line(colour: impl Color, pixels: f64) -> ShapeStyle {
     colour.stroke_width(width(pixels))
 }
 
-/// The heading of the part of a figure that begins `top` pixels from its upper edge.
+/// Writes the heading of a part of a figure that begins `top` pixels below its upper edge.
 pub fn title(figure: &Area, heading: &str, top: f64) -> Result<()> {
     figure.draw(&Text::new(
         heading.to_owned(),
@@ -164,33 +164,33 @@ pub fn title(figure: &Area, heading: &str, top: f64) -> Result<()> {
 pub struct Axis {
     /// The values at its ends; the first is left or at the bottom.
     pub ends: (f64, f64),
-    /// Where something is written beside it, and what.
+    /// The values with a label, and the labels.
     pub ticks: Vec<(f64, String)>,
-    /// Whether a line runs through the panel at each.
+    /// Whether a line runs through the panel at each label.
     pub grid: bool,
 }
 
-/// Where a panel stands in its figure, in pixels; what is written beside its axes stands outside of this.
+/// The place of a panel in its figure, in pixels. The labels of its axes are outside of it.
 pub struct Frame {
     /// From the left edge of the figure.
     pub left: f64,
-    /// From its upper edge.
+    /// From the upper edge of the figure.
     pub top: f64,
-    /// How wide it is.
+    /// The width of the panel.
     pub width: f64,
-    /// How high it is.
+    /// The height of the panel.
     pub height: f64,
 }
 
-/// A plot with its axes. Its lengths and radii are in pixels.
+/// A plot with its axes. Widths and radii are in pixels.
 pub struct Panel<'a> {
-    /// Plotters' chart, for what is not drawn here.
+    /// Plotters' chart, for shapes without a method here.
     pub chart: ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>,
     figure: Area<'a>,
 }
 
 impl<'a> Panel<'a> {
-    /// An empty plot in a place of the figure.
+    /// An empty plot at a place of the figure.
     pub fn new(figure: &Area<'a>, frame: &Frame, x: &Axis, y: &Axis) -> Result<Self> {
         let corner = (px(frame.left), px(frame.top));
         let area = figure.clone().shrink(corner, (px(frame.width), px(frame.height)));
@@ -212,12 +212,12 @@ impl<'a> Panel<'a> {
         Ok(panel)
     }
 
-    /// Where a point of the plot is in the figure.
+    /// The position in the figure of a point of the plot.
     fn place(&self, (x, y): (f64, f64)) -> (i32, i32) {
         self.chart.plotting_area().map_coordinate(&(x, y))
     }
 
-    /// Writes at a point of the plot, moved by `offset` pixels; also outside of the plot.
+    /// Writes at a point of the plot, moved by `offset` pixels; the text may be outside of the plot.
     pub fn write(
         &self,
         words: &str,
@@ -237,7 +237,7 @@ impl<'a> Panel<'a> {
         Ok(())
     }
 
-    /// A disc, with an edge in the page's own colour that keeps neighbours apart.
+    /// A disc, with an edge in the page's background colour that separates neighbours.
     pub fn disc(&self, at: (f64, f64), radius: f64, colour: RGBColor) -> Result<()> {
         let centre = self.place(at);
         self.figure.draw(&Circle::new(centre, width(radius + 1.0), SURFACE.filled()))?;

@@ -1,21 +1,21 @@
-//! The 4-8-3 network on Iris, with a [`LayerNorm`] before its ReLU or without one, and how it is trained: copy what
-//! you need.
+//! The 4-8-3 network on Iris, with a [`LayerNorm`] before its ReLU or without one, and its training: copy
+//! what you need.
 
 use evenkeel::datasets::{self, Standardizer};
 use evenkeel::{Adam, LayerNorm, Linear, Module, Named, Tensor, cross_entropy, named};
 use rand::Rng;
 
-/// The flowers, shuffled and dealt: 120 to train on, 30 to test.
+/// The flowers, shuffled and split: 120 to train on, 30 to test.
 pub struct Flowers {
-    /// To learn from.
+    /// The training set.
     pub train: Examples,
-    /// To be asked at the end.
+    /// The test set.
     pub test: Examples,
 }
 
 /// Standardized features, `[flowers, 4]`, and the species of each flower.
 pub struct Examples {
-    /// The measures, a row for each flower.
+    /// The measurements, a row for each flower.
     pub x: Tensor,
     /// Their species.
     pub species: Vec<usize>,
@@ -25,7 +25,7 @@ impl Flowers {
     /// Fisher's flowers, shuffled, split and standardised by the training set.
     pub fn deal(rng: &mut impl Rng) -> Self {
         let (train, test) = datasets::iris().split(30, rng);
-        // Fitted to the training flowers alone: what the test flowers look like must stay unknown until the test.
+        // Fitted to the training flowers alone: the test flowers must stay unknown until the test.
         let standardizer = Standardizer::fit(&train.features);
         let [train, test] = [train, test].map(|data| Examples {
             x: Tensor::new(standardizer.apply(&data.features)),
@@ -35,7 +35,7 @@ impl Flowers {
     }
 }
 
-/// What can be trained.
+/// A network that can be trained.
 pub trait Network: Module {
     /// From features to one logit per species.
     fn forward(&self, x: &Tensor) -> Tensor;
@@ -51,7 +51,7 @@ pub struct TensorNetwork {
 }
 
 impl TensorNetwork {
-    /// Its first numbers, with the layer or without.
+    /// The network with random first weights, with the layer or without.
     pub fn new(norm: Option<LayerNorm>, rng: &mut impl Rng) -> Self {
         let mut half_normal = |shape: [usize; 2]| (Tensor::randn(shape, rng) * 0.5).trainable();
         Self {
@@ -90,7 +90,7 @@ pub struct LinearNetwork {
 }
 
 impl LinearNetwork {
-    /// Its first numbers, with the layer or without.
+    /// The network with random first weights, with the layer or without.
     pub fn new(norm: Option<LayerNorm>, rng: &mut impl Rng) -> Self {
         Self { hidden: Linear::new(4, 8, rng), norm, output: Linear::new(8, 3, rng) }
     }
@@ -119,14 +119,14 @@ impl Module for LinearNetwork {
 pub struct Score {
     /// The mean cross-entropy.
     pub loss: f64,
-    /// How many species it gets right,
+    /// The number of flowers that it gets right.
     pub right: usize,
-    /// of so many.
+    /// The number of all flowers.
     pub of: usize,
 }
 
 impl Score {
-    /// Counts the largest logits that stand at the right species.
+    /// Scores the logits. A flower is right if its largest logit is that of its species.
     pub fn new(logits: &Tensor, loss: &Tensor, species: &[usize]) -> Self {
         let right =
             logits.argmax().iter().zip(species).filter(|(guess, species)| guess == species).count();
@@ -145,8 +145,8 @@ pub fn score(network: &impl Network, examples: &Examples) -> Score {
     Score::new(&logits, &cross_entropy(&logits, &examples.species), &examples.species)
 }
 
-/// Trains with Adam, every example in every step. Entry `n` of what comes back is the score on `examples` after `n`
-/// steps, so there is one more of them than steps.
+/// Trains with Adam, on every example in every step. Returns the score on `examples` before the first step
+/// and after each step: entry `n` is that after `n` steps.
 pub fn train(network: &mut impl Network, examples: &Examples, steps: usize) -> Vec<Score> {
     let mut adam = Adam::new(0.01);
     let mut scores = Vec::with_capacity(steps + 1);

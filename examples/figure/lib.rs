@@ -1,11 +1,11 @@
-//! What the figure programs share: each measures rows, writes them as a CSV, and draws the CSV.
+//! What the figure programs share. Each measures rows, writes them as a CSV, and draws the CSV.
 //!
 //! | command | what it does |
 //! | --- | --- |
 //! | `cargo run --example <stem>` | measures, writes `book/src/figures/<stem>.csv` and `<stem>.svg` |
 //! | `… -- --redraw` | draws `<stem>.svg` again from the committed `<stem>.csv` |
 //! | `… -- --out DIR` | writes to DIR instead; goes with `--redraw` too |
-//! | `… -- --what` | says in one word what is measured: `numbers`, the same ones each time and everywhere, or `times` |
+//! | `… -- --what` | prints what is measured: `numbers`, the same everywhere, or `times` |
 
 pub mod drawing;
 pub mod iris_network;
@@ -17,7 +17,7 @@ use std::{env, fmt, fs, process};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// What a measurement or a drawing gives; every error is told in words.
+/// A result whose error is a message.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// What a figure measures.
@@ -25,7 +25,7 @@ pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 pub enum Measures {
     /// The same numbers in every run, to the last byte of the table: `cargo book check` measures them again.
     Numbers,
-    /// How long something takes, which is another number each time: `cargo book check` only draws its table again.
+    /// Times, which differ in every run: `cargo book check` only draws their table again.
     Times,
 }
 
@@ -38,10 +38,10 @@ impl fmt::Display for Measures {
     }
 }
 
-/// One figure: how its rows are measured, and what is made of them. The drawing and the summary see nothing but the
-/// rows that were written, so that they are the same whether these were measured just now or read from the book.
+/// One figure: how its rows are measured, drawn and summarized. The drawing and the summary see only the rows
+/// of the table, so they are the same for rows measured just now and for rows read from the book.
 pub struct Figure<Row> {
-    /// What its page, its program and its files are called.
+    /// The name of its page, its program and its files.
     pub stem: &'static str,
     /// Numbers or times.
     pub measures: Measures,
@@ -56,7 +56,7 @@ pub struct Figure<Row> {
 }
 
 impl<Row: Serialize + DeserializeOwned> Figure<Row> {
-    /// The program: exit code 2 for arguments it does not know, 1 when it fails.
+    /// Runs the program. The exit code is 2 for unknown arguments, 1 for another failure.
     pub fn main(&self) -> ExitCode {
         let arguments = match Arguments::parse(env::args().skip(1)) {
             Ok(arguments) => arguments,
@@ -98,8 +98,8 @@ impl<Row: Serialize + DeserializeOwned> Figure<Row> {
         Ok(())
     }
 
-    /// The table as text, with its comment. No number has more than six digits: the last ones of sixteen depend on
-    /// how wide the vectors of the machine are.
+    /// The table as text, with its comment. No number has more than six digits, because later digits depend
+    /// on the width of the vectors of the machine.
     pub fn csv(&self, rows: &[Row]) -> Result<String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         for row in rows {
@@ -115,7 +115,7 @@ impl<Row: Serialize + DeserializeOwned> Figure<Row> {
         Ok(format!("{about}# cargo run --release --example {}\n{table}", self.stem))
     }
 
-    /// The table that the text holds.
+    /// The rows in the text of a table.
     pub fn rows(&self, csv: &str) -> Result<Vec<Row>> {
         let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(csv.as_bytes());
         let rows: std::result::Result<Vec<Row>, _> = reader.deserialize().collect();
@@ -126,14 +126,13 @@ impl<Row: Serialize + DeserializeOwned> Figure<Row> {
         }
     }
 
-    /// What is drawn from the text.
+    /// The picture of the table in a text.
     pub fn svg(&self, csv: &str) -> Result<String> {
         (self.draw)(&self.rows(csv)?)
     }
 }
 
-/// Six digits of a fraction that has more: what a figure can show, and few enough that a table stays readable. Whole
-/// numbers and words stay as they are.
+/// A fraction rounded to six digits, as many as a figure can show. Whole numbers and words stay as they are.
 fn six_digits(field: &str) -> String {
     let mantissa = field.split(['e', 'E']).next().unwrap_or_default();
     let digits = mantissa.trim_start_matches(['-', '0', '.']).matches(|c: char| c.is_ascii_digit());
@@ -174,7 +173,7 @@ impl Arguments {
     }
 }
 
-/// Writes beside the file and renames, so that nobody ever reads half of it.
+/// Writes a new file and renames it, so that nobody ever reads half of it.
 fn replace(path: &Path, contents: &str) -> Result<()> {
     let unfinished = path.with_added_extension(format!("{}.tmp", process::id()));
     let written = fs::write(&unfinished, contents).and_then(|()| fs::rename(&unfinished, path));

@@ -4,8 +4,9 @@ use super::Dataset;
 
 /// 1797 handwritten digits, each an image of 8 × 8 pixels from 0 (paper) to 16 (ink), row by row.
 ///
-/// Three pixels, number 0, 32 and 39, are 0 in *every* image: to divide by their standard deviation
-/// is 0/0. [`Standardizer`](super::Standardizer) leaves them 0; a BatchNorm needs its `eps`.
+/// Three pixels, numbers 0, 32 and 39, are 0 in *every* image, so that division by their standard
+/// deviation is 0/0. [`Standardizer`](super::Standardizer) leaves them 0; a BatchNorm needs its
+/// `eps`.
 ///
 /// ```
 /// use evenkeel::datasets;

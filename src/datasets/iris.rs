@@ -2,9 +2,9 @@
 
 use super::Dataset;
 
-/// 150 iris flowers: four lengths in cm, and which of three species, 50 of each.
+/// 150 iris flowers, 50 of each of three species: four lengths in cm, and the species.
 ///
-/// These are the values of Fisher's paper. The widely copied UCI file differs from it in two
+/// These are the values of Fisher's paper. The widely copied UCI file differs from the paper in two
 /// flowers, the 35th and the 38th.
 ///
 /// ```

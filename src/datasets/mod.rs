@@ -1,6 +1,6 @@
-//! Data to learn from, embedded, so that nothing is fetched, or your own.
+//! Data to learn from: two sets embedded in the crate, so that nothing is fetched, or your own.
 //!
-//! `src/datasets/ORIGIN.md` tells where the numbers come from.
+//! `src/datasets/ORIGIN.md` says where the numbers come from.
 
 mod digits;
 mod iris;
@@ -18,9 +18,9 @@ pub use iris::iris;
 pub use standardizer::Standardizer;
 pub use table::TableError;
 
-/// Rows of measurements, and the class of each.
+/// Rows of measurements, and the class of each row.
 ///
-/// `{:?}` leaves out the middle of what is long, as `ndarray` does.
+/// `{:?}` leaves out the middle of long lists, as `ndarray` does.
 ///
 /// ```
 /// use evenkeel::datasets;
@@ -34,9 +34,9 @@ pub struct Dataset {
     pub features: Array2<f64>,
     /// The class of each row, an index into `class_names`.
     pub targets: Vec<usize>,
-    /// What the columns are, with their units.
+    /// The names of the columns, with units.
     pub feature_names: Vec<String>,
-    /// What the classes are.
+    /// The names of the classes.
     pub class_names: Vec<String>,
 }
 
@@ -46,12 +46,12 @@ impl Dataset {
         self.targets.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no examples.
     pub fn is_empty(&self) -> bool {
         self.targets.is_empty()
     }
 
-    /// Shuffles the rows and deals them into a training set and a test set of `test_len` rows.
+    /// Shuffles the rows and splits them into a training set and a test set of `test_len` rows.
     ///
     /// ```
     /// use evenkeel::datasets;
@@ -87,7 +87,7 @@ impl Dataset {
 
 impl fmt::Debug for Dataset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // ndarray shortens under `{:?}` and not under `{:#?}`, which is what `dbg!` prints.
+        // `dbg!` prints with `{:#?}`, under which ndarray does not shorten, so both use `{:?}`.
         f.debug_struct("Dataset")
             .field("features", &format_args!("{:?}", self.features))
             .field("targets", &format_args!("{:?}", ArrayView1::from(&self.targets)))
@@ -97,7 +97,7 @@ impl fmt::Debug for Dataset {
     }
 }
 
-/// A list, of which the first and the last are printed.
+/// A list. Of a long one, the first five and the last are printed.
 struct Names<'a>(&'a [String]);
 
 impl fmt::Debug for Names<'_> {

@@ -3,10 +3,12 @@
 use ndarray::{Array1, Array2, ArrayView1};
 
 /// Shifts and scales each feature to mean 0 and standard deviation 1 *on the data it was fitted
-/// to*: fit it to the training rows and apply it to both, or the test rows leak into the training.
+/// to*. Fit it to the training rows and apply it to training and test rows, or the test rows leak
+/// into the training.
 ///
-/// Small differences between large numbers count in full, and numbers of any size are taken: it
-/// works with the distances from the first row, in a unit of the size of the largest.
+/// Small differences between large numbers keep their digits, and numbers of any size are accepted:
+/// the computation uses the distances from the first row, scaled by a power of two near their
+/// range.
 ///
 /// ```
 /// use evenkeel::datasets::{self, Standardizer};
@@ -21,13 +23,13 @@ use ndarray::{Array1, Array2, ArrayView1};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Standardizer {
-    /// Each column by itself: its unit as a factor, a power of two.
+    /// For each column: the factor that scales it, a power of two.
     scale: Array1<f64>,
-    /// Its first number, scaled.
+    /// The column's first number, scaled.
     origin: Array1<f64>,
-    /// The mean of the scaled distances from there.
+    /// The mean of the scaled distances from the first number.
     shift: Array1<f64>,
-    /// Their standard deviation.
+    /// The standard deviation of these distances.
     sd: Array1<f64>,
 }
 
@@ -47,7 +49,7 @@ impl Standardizer {
         Self { scale: all(0), origin: all(1), shift: all(2), sd: all(3) }
     }
 
-    /// `(x - mean) / sd`, column by column: `[rows, features]` as it was given.
+    /// `(x - mean) / sd`, column by column; the shape `[rows, features]` stays.
     ///
     /// # Panics
     /// If the number of columns is not that of the fitted rows.
@@ -71,8 +73,9 @@ fn measure(column: &ArrayView1<f64>) -> [f64; 4] {
     }
     let ends = |(low, high): (f64, f64), &x: &f64| (low.min(x), high.max(x));
     let (low, high) = column.iter().fold((first, first), ends);
-    // A power of two changes no digit. The numbers come to lie 1 to 2 apart, or 2⁻⁵¹ where they are
-    // so small that the factor ends; a spread that overflows is at most twice the largest number.
+    // Scaling by a power of two is exact. It brings the range of the numbers to 1 to 2, or as low
+    // as 2⁻⁵¹ where the factor reaches its limit. A range that overflows is at most twice the
+    // largest number, so that its factor fits, too.
     let exponent = (((high - low).to_bits() >> 52) & 0x7ff) as i32;
     let scale = libm::ldexp(1.0, 1023 - exponent);
     let origin = first * scale;
@@ -81,7 +84,7 @@ fn measure(column: &ArrayView1<f64>) -> [f64; 4] {
     let distances = column.mapv(|x| x * scale - origin);
     let shift = mean(&distances);
     let rest = distances - shift;
-    let slip = mean(&rest); // what rounding left in the first mean
-    let sd = (mean(&rest.mapv(|x| x * x)) - slip * slip).sqrt();
-    [scale, origin, shift + slip, sd]
+    let correction = mean(&rest); // the rounding error of the first mean
+    let sd = (mean(&rest.mapv(|x| x * x)) - correction * correction).sqrt();
+    [scale, origin, shift + correction, sd]
 }

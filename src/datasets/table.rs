@@ -39,10 +39,10 @@ pub enum TableError {
         line: usize,
         /// The column.
         column: usize,
-        /// What stands there.
+        /// The field.
         got: String,
     },
-    /// A quote that is never closed, or not in its line, or that opens after a space.
+    /// A quote that opens after a space, or is not closed in its line.
     #[error(
         "line {line}, column {column}: expected a quote to open right after the comma and to close \
          in its line"
@@ -61,9 +61,9 @@ pub enum TableError {
     Fields {
         /// The line.
         line: usize,
-        /// As many as the header has.
+        /// The number of fields of the header.
         expected: usize,
-        /// As many as the line has.
+        /// The number of fields of the line.
         got: usize,
     },
     /// A feature is no number, or NaN, or infinite.
@@ -75,7 +75,7 @@ pub enum TableError {
         column: usize,
         /// The column's name.
         name: String,
-        /// What stands there.
+        /// The field.
         got: String,
     },
     /// The class of a row is empty.
@@ -90,18 +90,18 @@ pub enum TableError {
     },
 }
 
-/// What is read as if it stood after the table, in a line of its own. It holds no quote, so that it
-/// closes none: a quote that is open at the end of the table takes it in.
-const AFTER: &str = "\n.";
+/// Read after the table as a line of its own, to detect a quote that is open at the end: such a
+/// quote contains this line. It holds no quote itself, which would close the open one.
+const SENTINEL: &str = "\n.";
 
 impl Dataset {
     /// Reads a table of comma-separated values: a header, then one example per line, the class in
     /// the last column and numbers in all others.
     ///
     /// The classes are numbered in alphabetical order, or, if all of them are finite numbers, in
-    /// numeric order: `2` before `10`. They stay the texts they are: `1`, `01` and `1.0` are three
-    /// classes, by number and then by text. Spaces around a field do not count. A field may stand in
-    /// quotes, which may hold commas and no end of a line.
+    /// numeric order: `2` before `10`. Their names stay as written: `1`, `01` and `1.0` are three
+    /// classes, in the order of number and then text. Spaces around a field do not count. A field
+    /// may be quoted; quotes may hold commas, but no end of a line.
     ///
     /// ```
     /// use evenkeel::datasets::Dataset;
@@ -119,8 +119,8 @@ impl Dataset {
     /// # Ok::<(), evenkeel::datasets::TableError>(())
     /// ```
     ///
-    /// A file is `Dataset::from_csv(std::fs::File::open(path)?)`. A file without a header is refused,
-    /// since its first example would be taken for one; give it a header:
+    /// A file is `Dataset::from_csv(std::fs::File::open(path)?)`. A file without a header is
+    /// refused, since its first example would be taken for the header; give it one:
     ///
     /// ```
     /// use std::io::Read;
@@ -137,8 +137,8 @@ impl Dataset {
     ///
     /// # Errors
     /// [`TableError`], with the line and the column: a header in which a feature's name is a finite
-    /// number, a row of another length, a feature that is no finite number (a missing value is none
-    /// either), a row without a class, no rows, a quote that does not close in its line.
+    /// number, a row of another length, a feature that is missing or no finite number, a row
+    /// without a class, no rows, a quote that does not close in its line.
     pub fn from_csv(mut source: impl Read) -> Result<Self, TableError> {
         let mut bytes = Vec::new();
         source.read_to_end(&mut bytes)?;
@@ -146,7 +146,7 @@ impl Dataset {
             let valid = error.utf8_error().valid_up_to();
             TableError::NotText { line: line_at(error.as_bytes(), valid) }
         })?;
-        text += AFTER;
+        text += SENTINEL;
         let mut records = Records::new(text.trim_start_matches('\u{feff}'));
 
         let mut header = StringRecord::new();
@@ -202,7 +202,7 @@ fn finite(text: &str) -> Option<f64> {
     text.parse().ok().filter(|x: &f64| x.is_finite())
 }
 
-/// In alphabetical order, as they come, or by number if all are numbers.
+/// By number if all names are numbers, else in alphabetical order, which is that of the set.
 fn in_order(names: BTreeSet<&str>) -> Vec<&str> {
     let numbers: Option<Vec<(f64, &str)>> =
         names.iter().map(|name| finite(name).map(|number| (number, *name))).collect();
@@ -211,11 +211,11 @@ fn in_order(names: BTreeSet<&str>) -> Vec<&str> {
     numbers.into_iter().map(|(_, name)| name).collect()
 }
 
-/// The records of a text that ends with [`AFTER`], without that one.
+/// The records of a text that ends with [`SENTINEL`], without the sentinel.
 struct Records<'a> {
     text: &'a [u8],
     reader: csv::Reader<&'a [u8]>,
-    /// The first byte of the record that was read last, and its line.
+    /// The first byte of the last record read, and the line of that record.
     begin: usize,
     line: usize,
 }
@@ -235,12 +235,12 @@ impl<'a> Records<'a> {
         let begin = stop + ends.count();
         self.line += line_ends(&self.text[self.begin..begin]);
         self.begin = begin;
-        if begin + AFTER.trim_start().len() == self.text.len() {
+        if begin + SENTINEL.trim_start().len() == self.text.len() {
             return Ok(None);
         }
         self.reader.read_record(record).map_err(io::Error::from)?;
-        // A quote that stays open takes in the rest of the text, or all up to the next quote. After
-        // a space it would be a letter of an unquoted field.
+        // An open quote contains the text up to the next quote, or the rest. After a space a quote
+        // is a letter of an unquoted field.
         let open = |field: &str| {
             field.contains(['\r', '\n']) || {
                 let letters = field.trim_start();
@@ -260,7 +260,7 @@ fn line_at(text: &[u8], at: usize) -> usize {
     1 + line_ends(&text[..at])
 }
 
-/// How many lines end here: `\r\n` is one end.
+/// The number of line ends; `\r\n` is one.
 fn line_ends(text: &[u8]) -> usize {
     let lone = |at: usize| text[at] == b'\r' && text.get(at + 1) != Some(&b'\n');
     (0..text.len()).filter(|&at| text[at] == b'\n' || lone(at)).count()

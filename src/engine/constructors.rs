@@ -27,7 +27,7 @@ impl<T: Float> Tensor<T> {
     /// *PyTorch*: `torch.zeros(shape)`.
     #[track_caller]
     pub fn zeros(shape: impl IntoDimension) -> Self {
-        everywhere("zeros", shape, T::zero())
+        filled("zeros", shape, T::zero())
     }
 
     /// A constant of ones; the shape as in [`zeros`](Self::zeros).
@@ -44,7 +44,7 @@ impl<T: Float> Tensor<T> {
     /// *PyTorch*: `torch.ones(shape)`.
     #[track_caller]
     pub fn ones(shape: impl IntoDimension) -> Self {
-        everywhere("ones", shape, T::one())
+        filled("ones", shape, T::one())
     }
 
     /// A constant with the same number everywhere; the shape as in [`zeros`](Self::zeros).
@@ -60,7 +60,7 @@ impl<T: Float> Tensor<T> {
     /// *PyTorch*: `torch.full(shape, number)`.
     #[track_caller]
     pub fn full(shape: impl IntoDimension, number: T) -> Self {
-        everywhere("full", shape, number)
+        filled("full", shape, number)
     }
 
     /// A constant of random numbers from N(0, 1), in row-major order; the shape as in
@@ -88,7 +88,7 @@ impl<T: Float> Tensor<T> {
 }
 
 #[track_caller]
-fn everywhere<T: Float>(op: &str, shape: impl IntoDimension, number: T) -> Tensor<T> {
+fn filled<T: Float>(op: &str, shape: impl IntoDimension, number: T) -> Tensor<T> {
     let shape = shape.into_dimension();
     shape::addressable::<T>(op, shape.slice());
     Tensor::from_value(Value::full(IxDyn(shape.slice()), number))

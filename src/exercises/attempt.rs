@@ -11,9 +11,9 @@ pub(super) struct Panic {
 }
 
 impl Panic {
-    /// Where it happened: a line of the reader's block, which begins below `start`, or a file and a
-    /// line. (What rustdoc and rustc themselves call a line of a block counts what they wrapped
-    /// around it.)
+    /// The place of the panic: a line of the reader's block, which begins below `start`, or a file
+    /// and a line. (The line numbers of rustdoc and rustc also count the code that they wrap around
+    /// a block.)
     pub(super) fn place(&self, start: &Location<'_>) -> String {
         match &self.at {
             Some((file, line)) if file == start.file() && *line > start.line() => {
@@ -32,15 +32,14 @@ thread_local! {
 
 /// Runs `code`. If it panics, nothing is printed and the panic is returned.
 ///
-/// The hook that keeps a panic silent runs in the thread that panics, so other threads keep the hook
-/// they had.
+/// The panic hook is silent in this thread only; panics in other threads go to the previous hook.
 pub(super) fn attempt<R>(code: impl FnOnce() -> R) -> Result<R, Panic> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        let usual = take_hook();
+        let previous = take_hook();
         set_hook(Box::new(move |info| {
             if !SILENT.get() {
-                return usual(info);
+                return previous(info);
             }
             let message = info.payload_as_str().unwrap_or("no message").to_owned();
             let at = info.location().map(|at| (at.file().to_owned(), at.line()));
@@ -50,6 +49,6 @@ pub(super) fn attempt<R>(code: impl FnOnce() -> R) -> Result<R, Panic> {
     let before = SILENT.replace(true);
     let result = catch_unwind(AssertUnwindSafe(code));
     SILENT.set(before);
-    let unseen = || Panic { message: "no message".into(), at: None };
-    result.map_err(|_| LAST.take().unwrap_or_else(unseen))
+    let unknown = || Panic { message: "no message".into(), at: None };
+    result.map_err(|_| LAST.take().unwrap_or_else(unknown))
 }

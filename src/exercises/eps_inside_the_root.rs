@@ -1,4 +1,4 @@
-//! Exercise: where ε stands.
+//! Exercise: where ε is added.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ pub fn eps_inside_the_root() -> Exercise<fn(&Tensor, f64) -> Tensor> {
             Case { x: normal(&[3, 5], 0.5, 1e-3, 1), eps: 1e-5 },
             Case { x: normal(&[3, 5], 0.5, 1e-3, 2), eps: 1e-6 },
             Case { x: normal(&[2, 6], -4.0, 1.0, 3), eps: 0.5 },
-            // Quarters, so that the mean is exact however it is computed.
+            // A multiple of 1/4, so that the mean is exact however it is computed.
             Case { x: Tensor::new(Array2::from_elem((2, 4), 2.25)), eps: 1e-5 },
         ];
         judge(&cases, [&X_HAT], |case| [answer(&case.x, case.eps)])

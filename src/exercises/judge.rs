@@ -6,28 +6,27 @@ use ndarray::Dimension;
 
 use crate::engine::{Tensor, rng};
 
-/// How far an answer may be off, where the largest number is 1: far more than `f64` loses in any
-/// sound way of computing it, and far less than any mistake.
+/// The tolerance, relative to the largest number: far above the rounding errors of any sound
+/// computation in `f64`, far below the effect of any mistake.
 const TOLERANCE: f64 = 1e-5;
 
-/// What goes wrong, as it follows "your dγ", and what that gives.
+/// A mistake: its description, to be put after "your dγ", and what it computes.
 pub(super) type Mistake<C> = (&'static str, fn(&C) -> Tensor);
 
-/// One thing that an answer returns, for inputs of type `C`.
+/// One output of an answer, for inputs of type `C`.
 pub(super) struct Output<C: 'static> {
-    /// What the reader calls it.
+    /// Its name in a diagnosis.
     pub(super) name: &'static str,
-    /// What it must be.
+    /// The right output.
     pub(super) right: fn(&C) -> Tensor,
-    /// What usually goes wrong. Of two that fit, the first is named.
+    /// The usual mistakes. If two fit, the first is named.
     pub(super) mistakes: &'static [Mistake<C>],
 }
 
-/// Runs the answer on every case and judges what it returns, one output after the other. An error is
-/// the diagnosis.
+/// Runs the answer on every case and judges its outputs in their order. The error is the diagnosis.
 ///
-/// A mistake is recognised when it explains every case. At least two cases must have the same
-/// shapes, so that an answer which ignores its input gives itself away.
+/// A mistake is recognised if it explains every case. At least two cases must have the same shapes,
+/// so that an answer which ignores its input is recognised.
 pub(super) fn judge<C: Display, const N: usize>(
     cases: &[C],
     outputs: [&Output<C>; N],
@@ -63,7 +62,7 @@ impl<C: Display> Output<C> {
     }
 }
 
-/// Where an output is off most, or that it has another shape.
+/// The largest error of an output, with its place, or the shapes if they differ.
 fn difference(case: &impl Display, got: &Tensor, right: &Tensor) -> Option<String> {
     if got.shape() != right.shape() {
         return Some(format!("shape {}, expected {}", shape(got), shape(right)));
@@ -74,7 +73,7 @@ fn difference(case: &impl Display, got: &Tensor, right: &Tensor) -> Option<Strin
         .indexed_iter()
         .map(|(index, right)| {
             let got = got.value()[&index];
-            // NaN and the infinities are as far off as can be.
+            // NaN and the infinities count as infinitely far off.
             let error = if got.is_finite() { (got - right).abs() / size } else { f64::INFINITY };
             (error, index, got, *right)
         })
@@ -88,8 +87,8 @@ fn difference(case: &impl Display, got: &Tensor, right: &Tensor) -> Option<Strin
     Some(format!("for {case}, at {:?}: {yours}, expected {expected}", index.slice()))
 }
 
-/// Whether two tensors hold the same numbers, whatever axes of length 1 they have. NaN is a number
-/// here: a mistake that gives NaN is known by it.
+/// Whether two tensors hold the same numbers, apart from axes of length 1. NaN equals NaN here, so
+/// that a mistake which gives NaN is recognised.
 fn same_numbers(a: &Tensor, b: &Tensor) -> bool {
     let lengths = |tensor: &Tensor| -> Vec<usize> {
         tensor.shape().iter().copied().filter(|length| *length != 1).collect()
@@ -101,16 +100,16 @@ fn same_numbers(a: &Tensor, b: &Tensor) -> bool {
     lengths(a) == lengths(b) && a.value().iter().zip(b.value().iter()).all(close)
 }
 
-/// The largest number, or 1.
+/// The largest finite magnitude, at least 1.
 fn size(tensor: &Tensor) -> f64 {
     tensor.value().iter().filter(|x| x.is_finite()).fold(1.0, |size, x| x.abs().max(size))
 }
 
-/// Whether the answers are equal wherever their shapes are, though they should not be.
+/// Whether all answers of one shape are equal, though the right ones differ.
 fn ignores_the_input(got: &[&Tensor], right: &[Tensor]) -> bool {
     let of_one_shape = |i: usize| (0..i).filter(move |&j| right[i].shape() == right[j].shape());
     let mut pairs = (0..got.len()).flat_map(|i| of_one_shape(i).map(move |j| (i, j)));
-    pairs.all(|(i, j)| got[i] == got[j]) // NaN is no answer, so it is not the same one
+    pairs.all(|(i, j)| got[i] == got[j]) // NaN is never the same answer
 }
 
 /// `(2, 1)`, `(5,)`: as the page writes a shape, with a comma where there is one axis.

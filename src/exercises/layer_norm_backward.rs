@@ -65,7 +65,7 @@ impl Case {
         self.gamma.shape()[0] as f64
     }
 
-    /// What the layer itself says: the gradients of x, γ and β.
+    /// The layer's own gradients of x, γ and β.
     fn right(&self) -> [Tensor; 3] {
         let mut layer = LayerNorm::new(self.gamma.shape()[0]).with_eps(self.eps);
         layer.gamma = Tensor::parameter(self.gamma.value());
@@ -102,7 +102,7 @@ impl Case {
     }
 }
 
-/// dx by the page's formula, from parts that may be wrong.
+/// dx by the page's formula, from terms that may be wrong.
 fn dx(r: &Tensor, g: &Tensor, x_hat: &Tensor, mean: impl Fn(&Tensor) -> Tensor) -> Tensor {
     r * (g - mean(g) - x_hat * mean(&(g * x_hat)))
 }

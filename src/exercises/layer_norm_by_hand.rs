@@ -11,8 +11,8 @@ use crate::norm::LayerNorm;
 
 /// LayerNorm of a row of four numbers, in plain arithmetic and without ε.
 ///
-/// Checked on \[1, 2, 3, 4\], which the page shows, and on rows it does not show. An ε of ordinary
-/// size is let pass.
+/// Checked on \[1, 2, 3, 4\], which the page shows, and on rows that it does not show. An ε of
+/// ordinary size is accepted.
 ///
 /// ```
 /// use evenkeel::exercises::{Verdict, layer_norm_by_hand};
@@ -52,7 +52,7 @@ impl Row {
         tensor(self.0) - self.mean()
     }
 
-    /// The sum of their squares.
+    /// The sum of the squared deviations.
     fn squares(&self) -> f64 {
         self.centred().square().sum().item()
     }

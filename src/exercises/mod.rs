@@ -1,7 +1,7 @@
-//! The exercises, and what judges an answer to one. Page: `book/src/exercises.md`.
+//! The exercises, and the judge of an answer. Page: `book/src/exercises.md`.
 //!
-//! Each function here makes one [`Exercise`]. A page holds the block in which the reader answers it;
-//! two hidden lines of that block, its first and its last, hand the answer over:
+//! Each function here makes one [`Exercise`]. The reader answers it in a block of a page. The first
+//! and the last line of that block are hidden, and pass the answer to the exercise:
 //!
 //! ```
 //! # let exercise = evenkeel::exercises::which_axis();
@@ -17,8 +17,8 @@
 //! ```
 //!
 //! An answer is run on inputs that the page does not show, and compared with the crate's own layer.
-//! When it differs, it is compared with what the usual mistakes would have given, too: that is how a
-//! diagnosis comes about. `CONTRIBUTING.md` says how to add an exercise.
+//! A wrong answer is also compared with the results of the usual mistakes; the one that fits is the
+//! diagnosis. `CONTRIBUTING.md` says how to add an exercise.
 
 mod attempt;
 mod eps_inside_the_root;
@@ -42,17 +42,17 @@ pub use which_axis::which_axis;
 pub struct Exercise<A> {
     name: &'static str,
     judge: fn(A) -> Result<(), String>,
-    /// The line above the first one that the reader sees: their lines are counted from it.
+    /// The hidden line above the reader's first line: their lines are counted from it.
     start: &'static Location<'static>,
 }
 
-/// What an answer came to.
+/// The result of judging an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
     /// Right on every input.
     Solved,
-    /// It met a `todo!()`: which one.
+    /// It ran into a `todo!()`: which one.
     Unsolved(String),
     /// Wrong, or it panicked: the diagnosis.
     Wrong(String),
@@ -64,7 +64,7 @@ impl<A> Exercise<A> {
         Self { name, judge, start: Location::caller() }
     }
 
-    /// Judges an answer and says nothing.
+    /// Judges an answer without printing anything.
     ///
     /// ```
     /// use evenkeel::exercises::{Verdict, layer_norm_by_hand};
@@ -94,8 +94,8 @@ impl<A> Exercise<A> {
     /// Judges an answer as a block does: prints a line that starts with `solved` or with `not solved
     /// yet`, or panics with the diagnosis.
     ///
-    /// Where the environment variable `EVENKEEL_EXERCISES` names a file, a line is added to it, for
-    /// whoever does not see what the block prints: the exercise, and what came out.
+    /// If the environment variable `EVENKEEL_EXERCISES` names a file, a line with the exercise and
+    /// the verdict is added to it, for programs that do not see what the block prints.
     ///
     /// ```should_panic
     /// # let exercise = evenkeel::exercises::layer_norm_by_hand();
@@ -110,7 +110,7 @@ impl<A> Exercise<A> {
     }
 }
 
-/// Apart from [`Exercise::check`], so that it is compiled once.
+/// Not generic, unlike [`Exercise::check`], so that it is compiled once.
 fn conclude(name: &str, verdict: Verdict) {
     let state = match &verdict {
         Verdict::Solved => "solved".into(),

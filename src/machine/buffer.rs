@@ -16,7 +16,7 @@ use super::threads;
 /// 5 and 10 % less time than with arrays aligned to a cache line.
 const PAGE: usize = 4096;
 /// Alignment of small arrays in bytes, a cache line, so that no vector crosses two lines.
-const LINE: usize = 64;
+const CACHE_LINE: usize = 64;
 /// The smallest buffer that the pool keeps, 64 KiB. The allocator keeps smaller ones itself.
 const SMALLEST_BYTES: usize = 64 << 10;
 /// The most that the pool of one element type keeps, 256 MiB.
@@ -53,7 +53,7 @@ pub(crate) struct Buffer<T: Pooled> {
 impl<T: Pooled> Buffer<T> {
     /// `len` numbers of unspecified value: the caller must write all of them.
     pub(crate) fn new(len: usize) -> Self {
-        let aligned = if len * size_of::<T>() < SMALLEST_BYTES { LINE } else { PAGE };
+        let aligned = if len * size_of::<T>() < SMALLEST_BYTES { CACHE_LINE } else { PAGE };
         let memory = T::pool().take(len + aligned / size_of::<T>() - 1);
         // `align_offset` may return usize::MAX; `min` keeps the numbers within the memory.
         let start = memory.as_ptr().align_offset(aligned).min(memory.len() - len);
@@ -180,7 +180,13 @@ mod tests {
 
     #[test]
     fn numbers_are_as_many_as_asked_for_and_start_where_vectors_do() {
-        for (len, aligned) in [(0, LINE), (1, LINE), (15, LINE), (1_000, LINE), (100_000, PAGE)] {
+        for (len, aligned) in [
+            (0, CACHE_LINE),
+            (1, CACHE_LINE),
+            (15, CACHE_LINE),
+            (1_000, CACHE_LINE),
+            (100_000, PAGE),
+        ] {
             let first = Buffer::<f32>::new(len);
             assert_eq!((first.as_ptr().addr() % aligned, first.len()), (0, len));
             drop(first);

@@ -14,7 +14,7 @@ use crate::machine::Float;
 
 /// After this many numbers the partial sums are added to an `f64`, so that a sum of ten million
 /// numbers is as accurate as a sum of a thousand.
-pub(crate) const BLOCK: usize = 1024;
+pub(crate) const CHUNK: usize = 1024;
 
 // ANCHOR: sum
 /// The sum of `numbers`. It starts from -0, because x + -0 is x even if x is 0 or -0.
@@ -22,10 +22,10 @@ pub(crate) const BLOCK: usize = 1024;
 pub(crate) fn sum<S: Simd, T: Float>(simd: S, numbers: &[T]) -> f64 {
     let (lanes, zero) = (T::Lanes::<S>::LEN, T::Lanes::<S>::splat(simd, T::neg_zero()));
     let mut sum = -0.0;
-    for block in numbers.chunks(BLOCK) {
+    for chunk in numbers.chunks(CHUNK) {
         // Four vectors of partial sums: adding a vector takes longer than loading the next.
         let mut sums = [zero; 4];
-        let mut fours = block.chunks_exact(4 * lanes);
+        let mut fours = chunk.chunks_exact(4 * lanes);
         for four in &mut fours {
             for (sum, numbers) in sums.iter_mut().zip(four.chunks_exact(lanes)) {
                 *sum += load(simd, numbers);
@@ -47,13 +47,13 @@ pub(crate) fn sum<S: Simd, T: Float>(simd: S, numbers: &[T]) -> f64 {
 /// other slices.
 macro_rules! sums {
     ($simd:expr, [$first:ident or $filler:expr $(, $more:ident)*] => $terms:expr) => {{
-        use $crate::machine::lanes::{BLOCK, load, load_part, total, width, zero};
+        use $crate::machine::lanes::{CHUNK, load, load_part, total, width, zero};
         let filler = $filler;
         let length = $first.len();
         $(let $more = &$more[..length];)*
         let (mut a, mut b) = (0.0, 0.0);
-        for start in (0..length).step_by(BLOCK) {
-            let end = length.min(start + BLOCK);
+        for start in (0..length).step_by(CHUNK) {
+            let end = length.min(start + CHUNK);
             let mut lanes = (zero($simd, filler), zero($simd, filler));
             let count = width($simd, filler);
             let whole = end - (end - start) % count;
@@ -123,14 +123,14 @@ pub(crate) fn zero<S: Simd, T: Float>(simd: S, _: T) -> T::Lanes<S> {
 /// The sum of all lanes. Halves are added to halves, in the same order on every machine.
 #[inline(always)]
 pub(crate) fn total<S: Simd, V: SimdBase<S, Element: Float>>(lanes: V) -> f64 {
-    let mut wide = [0.0; 16];
-    wide.iter_mut().zip(lanes.as_slice()).for_each(|(wide, lane)| *wide = lane.wide());
+    let mut sums = [0.0; 16];
+    sums.iter_mut().zip(lanes.as_slice()).for_each(|(sum, lane)| *sum = lane.wide());
     let mut half = V::LEN / 2;
     while half > 0 {
         for lane in 0..half {
-            wide[lane] += wide[lane + half];
+            sums[lane] += sums[lane + half];
         }
         half /= 2;
     }
-    wide[0]
+    sums[0]
 }

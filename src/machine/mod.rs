@@ -2,12 +2,12 @@
 
 pub(crate) mod buffer;
 pub(crate) mod column_sums;
+#[cfg(test)]
+pub(crate) mod counted;
 mod float;
 pub(crate) mod lanes;
 pub(crate) mod spread;
 pub(crate) mod sums;
-#[cfg(test)]
-pub(crate) mod taken;
 pub(crate) mod threads;
 pub(crate) mod vectors;
 

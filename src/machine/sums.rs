@@ -20,12 +20,12 @@ const ROWS: usize = 8;
 /// Number of columns summed at a time: their sums stay in the L1 cache.
 const TILE: usize = 1024;
 /// Narrow rows are joined into rows of up to this width.
-const WIDE: usize = 64;
+const JOINED: usize = 64;
 /// Rows shorter than this are summed without vectors.
 const SHORT: usize = 32;
 
 /// The sums of `x` along the second of its three axes, each divided by `divisor`.
-pub(crate) fn along<T: Float>(x: &[T], shape: [usize; 3], divisor: f64) -> Buffer<T> {
+pub(crate) fn sum_axis<T: Float>(x: &[T], shape: [usize; 3], divisor: f64) -> Buffer<T> {
     let [outer, n, inner] = shape;
     let mut y = Buffer::new(outer * inner);
     if n == 0 {
@@ -110,18 +110,18 @@ fn many_columns<T: Float>(x: &[T], inner: usize) -> Vec<f64> {
 
 /// Adds the rows of `x`, which start `stride` numbers apart, to at most `stride` sums.
 fn columns<T: Float>(x: &[T], stride: usize, sums: &mut [f64]) {
-    let side_by_side = WIDE / stride; // 0 for wide rows
+    let side_by_side = JOINED / stride; // 0 for wide rows
     if side_by_side < 2 {
         for (tile, sums) in sums.chunks_mut(TILE).enumerate() {
             dispatch!(vectors::level(), _simd => tile_of(&x[tile * TILE..], stride, sums));
         }
         return;
     }
-    let wide = side_by_side * stride;
-    let (whole, rest) = x.split_at(x.len() - x.len() % wide);
-    let mut wide_sums = vec![-0.0; wide];
-    dispatch!(vectors::level(), _simd => tile_of(whole, wide, &mut wide_sums));
-    for row in wide_sums.chunks_exact(stride) {
+    let joined = side_by_side * stride;
+    let (whole, rest) = x.split_at(x.len() - x.len() % joined);
+    let mut joined_sums = vec![-0.0; joined];
+    dispatch!(vectors::level(), _simd => tile_of(whole, joined, &mut joined_sums));
+    for row in joined_sums.chunks_exact(stride) {
         sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
     }
     for row in rest.chunks_exact(stride) {

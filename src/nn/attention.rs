@@ -15,7 +15,8 @@ pub use functional::{attention_weights, scaled_dot_product_attention};
 use functional::{gather, weights};
 pub use mask::Mask;
 
-/// `x·wᵀ + b`. Behind a mask, positions without a part in the loss add nothing to the gradient of `w`.
+/// `x·wᵀ + b`. With a mask, positions on which the loss does not depend add nothing to the gradient
+/// of `w`.
 #[track_caller]
 fn project<T: Float>(
     x: &Tensor<T>,
@@ -43,13 +44,14 @@ fn project<T: Float>(
 ///
 /// # Shapes
 /// input `[.., length, embed_dim]`, output the same; the weights of all heads
-/// `[.., num_heads, length, length]`. The mask may have as many axes as the input, and is then the same
-/// for all heads: `[length]` (keys), `[length, length]` (queries, keys), `[batch, 1, length]` (the keys
-/// of each example), `[batch, length, length]`; or one axis more, as the weights: see [`Mask::Allow`].
+/// `[.., num_heads, length, length]`. A mask with at most as many axes as the input is the same for
+/// all heads: `[length]` (keys), `[length, length]` (queries, keys), `[batch, 1, length]` (the keys
+/// of each example), `[batch, length, length]`. With one axis more, as the weights, each head has
+/// its own: see [`Mask::Allow`].
 ///
 /// # Defaults
-/// all weights from N(0, 1/`embed_dim`), the variance that keeps the size of what goes through a
-/// square map (Glorot and Bengio 2010, equation 12); biases zeros.
+/// all weights from N(0, 1/`embed_dim`), the variance that keeps the size of activations through a
+/// square matrix (Glorot and Bengio 2010, equation 12); biases zeros.
 ///
 /// ```
 /// use evenkeel::{Mask, MultiHeadAttention, Tensor};
@@ -110,7 +112,7 @@ impl<T: Float> MultiHeadAttention<T> {
         }
     }
 
-    /// Leaves both biases out: constant zeros, which add nothing and are not trained.
+    /// Leaves both biases out: they become constant zeros, which are not trained.
     ///
     /// ```
     /// # use evenkeel::{Module, MultiHeadAttention};
@@ -124,7 +126,7 @@ impl<T: Float> MultiHeadAttention<T> {
         self
     }
 
-    /// What each position gathers from the positions that the mask lets it see.
+    /// Applies attention to `x`: each position looks at those that the mask allows.
     ///
     /// # Panics
     /// If the last axis of `x` is not `embed_dim`, if `x` has no axis of positions before it, if
@@ -134,7 +136,7 @@ impl<T: Float> MultiHeadAttention<T> {
         self.forward_with_weights(x, mask).0
     }
 
-    /// As [`forward`](Self::forward), and the weights of each head,
+    /// As [`forward`](Self::forward), with the weights of each head,
     /// `[.., num_heads, length, length]`.
     ///
     /// # Panics

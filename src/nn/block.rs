@@ -1,4 +1,4 @@
-//! [`TransformerBlock`]: attention and a small network, with norms.
+//! [`TransformerBlock`]: attention and a feed-forward network, each with a norm.
 
 use rand::Rng;
 
@@ -10,8 +10,8 @@ use crate::norm::LayerNorm;
 /// Where a block normalizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormPlacement {
-    /// Before each sublayer, on its branch: `x + sublayer(norm(x))`. What flows from block to block
-    /// is never normalized.
+    /// Before each sublayer: `x + sublayer(norm(x))`. The sum that goes from block to block is
+    /// never normalized.
     Pre,
     /// After each sum: `norm(x + sublayer(x))`.
     Post,
@@ -27,9 +27,10 @@ pub enum NormPlacement {
 /// ```
 ///
 /// # Shapes
-/// input `[.., length, embed_dim]`, output the same. The mask is that of [`MultiHeadAttention`]: of as
-/// many axes as the input at most, and then the same for all heads (`[batch, 1, length]` for the
-/// padding of each example), or of one more, `[.., num_heads, length, length]`: see [`Mask::Allow`].
+/// input `[.., length, embed_dim]`, output the same. The mask is that of [`MultiHeadAttention`].
+/// With at most as many axes as the input it is the same for all heads: `[batch, 1, length]` masks
+/// the padding of each example. With one axis more, `[.., num_heads, length, length]`, each head
+/// has its own: see [`Mask::Allow`].
 ///
 /// # Defaults
 /// those of [`MultiHeadAttention`], [`LayerNorm`] and [`Linear`].
@@ -51,17 +52,17 @@ pub enum NormPlacement {
 /// ```
 ///
 /// # Numerics
-/// A mask keeps NaN in hidden positions out of the results of the others. The norms and the
-/// feed-forward network, however, take every position by itself, and the gradients of their parameters
-/// are sums over all positions: NaN in padding makes them NaN, masked or not. Fill padding with zeros.
+/// A mask keeps NaN in hidden positions out of the results of other positions. But the gradients of
+/// the parameters of the norms and of the feed-forward network are sums over all positions, masked
+/// or not: NaN in padding makes these gradients NaN. Fill padding with zeros.
 ///
-/// *Differs from PyTorch in*: the placement is said, not defaulted (`norm_first`, post-norm there);
-/// there is no dropout; initial values. Names and layouts of the parameters are those of
-/// `nn.TransformerEncoderLayer`; the norms' γ and β are `weight` and `bias` there.
+/// *Differs from PyTorch in*: the placement has no default (`norm_first` there, post-norm by
+/// default); there is no dropout; the initial values. Names and layouts of the parameters are those
+/// of `nn.TransformerEncoderLayer`; the norms' γ and β are `weight` and `bias` there.
 ///
 /// Papers: Vaswani et al., *Attention Is All You Need*, 2017 (arXiv 1706.03762), section 3.1, for
 /// post-norm; Xiong et al., *On Layer Normalization in the Transformer Architecture*, 2020 (arXiv
-/// 2002.04745), for both. Page: `book/src/tensor.md`.
+/// 2002.04745), for both orders. Page: `book/src/tensor.md`.
 ///
 /// A clone shares its parameters; [`Module::copy`](crate::Module::copy) makes a layer with its own.
 #[derive(Clone, Debug)]
@@ -106,7 +107,7 @@ impl<T: Float> TransformerBlock<T> {
         }
     }
 
-    /// What the block makes of `x`; the mask says which positions see which, in the shapes told at
+    /// Applies the block to `x`. The mask says which positions may look at which, in the shapes of
     /// [`Mask::Allow`].
     ///
     /// ```

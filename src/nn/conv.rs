@@ -1,4 +1,4 @@
-//! [`Conv2d`]: one small linear map, at every place of an image.
+//! [`Conv2d`]: one small linear map, applied at every place of an image.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::engine::{Module, Named, Tensor, init, named, shape};
 use crate::machine::Float;
 use crate::machine::buffer::Buffer;
 
-/// Slides a kernel over images and takes the weighted sum of what it covers.
+/// Slides a kernel over images and takes the weighted sum of the pixels under it.
 ///
 /// ```text
 /// y[n, o, i, j] = b[o] + Σ W[o, c, u, v] · x[n, c, i·stride + u - padding, j·stride + v - padding]
@@ -42,9 +42,9 @@ use crate::machine::buffer::Buffer;
 /// assert_eq!(same_size.forward(&image).shape(), [1, 8, 2, 3]);
 /// ```
 ///
-/// *Differs from PyTorch in*: sizes are always `[height, width]`; no dilation, no groups; a batch is
-/// always expected; the initial values. The layout of `W` is the same, and so is the direction: as
-/// everywhere in deep learning, the kernel is not flipped.
+/// *Differs from PyTorch in*: sizes are always `[height, width]`; no dilation, no groups; a batch
+/// is always expected; the initial values. The layout of `W` is the same. As everywhere in deep
+/// learning, the kernel is not flipped.
 ///
 /// Paper: LeCun, Bottou, Bengio, Haffner, *Gradient-Based Learning Applied to Document Recognition*,
 /// 1998, section II. Page: `book/src/tensor.md`.
@@ -103,21 +103,21 @@ impl<T: Float> Conv2d<T> {
         self
     }
 
-    /// How many zeros stand above and below, to the left and to the right of the image; the default
-    /// is `[0, 0]`.
+    /// How many rows of zeros are added above and below the image, and how many columns to its left
+    /// and right; the default is `[0, 0]`.
     pub fn with_padding(mut self, padding: [usize; 2]) -> Self {
         self.padding = padding;
         self
     }
 
-    /// Leaves `b` out, as before a norm that subtracts the mean: a constant zero, which adds nothing and
-    /// is not trained.
+    /// Leaves `b` out, as is usual before a norm that subtracts the mean: `b` becomes a constant
+    /// zero, which is not trained.
     pub fn without_bias(mut self) -> Self {
         self.bias = Tensor::zeros(self.bias.shape());
         self
     }
 
-    /// The images after the kernel has been everywhere.
+    /// The convolved images, of shape `[batch, out_channels, height', width']`.
     ///
     /// # Panics
     /// If `x` is not of shape `[batch, in_channels, height, width]`, the kernel is larger than the
@@ -131,7 +131,7 @@ impl<T: Float> Conv2d<T> {
         let [batch, height, width] =
             shape::convolution(x.shape(), in_channels, [kernel, stride, padding]);
 
-        // Each place of the kernel is a row, and the convolution a linear map of the rows.
+        // im2col: each place of the kernel is a row, and the convolution a matrix product.
         let window = Window { kernel, stride, padding };
         let patches = window.patches(x, [height, width]); // [batch, places, n]
         let n = in_channels * kernel[0] * kernel[1];
@@ -151,9 +151,9 @@ struct Window {
 }
 
 impl Window {
-    /// What the kernel covers at each of its places, a row for each: from
+    /// The pixels under the kernel, one row for each of its places: from
     /// `[batch, channels, height, width]` to `[batch, places, channels · kernel]`. Gradient: each
-    /// pixel gets the sum over all the rows it was copied to.
+    /// pixel gets the sum over all its copies.
     fn patches<T: Float>(self, x: &Tensor<T>, places: [usize; 2]) -> Tensor<T> {
         let &[batch, channels, height, width] = x.shape() else { unreachable!("checked") };
         let (image, rows) = ([channels, height, width], places[0] * places[1]);
@@ -183,15 +183,16 @@ impl Window {
         })
     }
 
-    /// Calls `run(numbers, pixels)` for each stretch of an image's patches that lies side by side in
-    /// the image, and not in its padding.
+    /// Calls `on_run(numbers, pixels)` for each contiguous run of an image's pixels in its patches,
+    /// with the run's range in the patches and in the image. Padding is left out.
     fn visit(
         self,
         [channels, height, width]: [usize; 3],
         places: [usize; 2],
-        mut run: impl FnMut(Range<usize>, Range<usize>),
+        mut on_run: impl FnMut(Range<usize>, Range<usize>),
     ) {
-        // Which offsets in the kernel lie over the image, for the kernel's place along one axis.
+        // The offsets within the kernel that lie over the image, for one place of the kernel along
+        // one axis.
         let over = |place: usize, axis: usize, length: usize| {
             let (start, padding) = (place * self.stride[axis], self.padding[axis]);
             let end = (length + padding).saturating_sub(start).min(self.kernel[axis]);
@@ -207,7 +208,7 @@ impl Window {
                         let number = patch + (c * self.kernel[0] + u) * self.kernel[1];
                         let row = (c * height + top + u - self.padding[0]) * width;
                         let pixel = row + left + columns.start - self.padding[1];
-                        run(
+                        on_run(
                             number + columns.start..number + columns.end,
                             pixel..pixel + columns.len(),
                         );

@@ -7,12 +7,12 @@ use crate::machine::Float;
 
 /// Multiplies by a weight matrix and adds a bias: `y = x·Wᵀ + b`.
 ///
-/// where `W` has one row per output, shape `[out_features, in_features]`, and `b` has shape
+/// `W` has one row per output, shape `[out_features, in_features]`, and `b` has shape
 /// `[out_features]`.
 ///
 /// # Shapes
-/// input `[.., in_features]`, output `[.., out_features]`: each row along the last axis by itself,
-/// whatever axes stand before it.
+/// input `[.., in_features]`, output `[.., out_features]`: the layer maps the last axis, whatever
+/// axes come before it.
 ///
 /// # Defaults
 /// `W` from N(0, 2/`in_features`), the variance that keeps the size of activations through ReLU (He
@@ -32,8 +32,7 @@ use crate::machine::Float;
 /// ```
 ///
 /// *Differs from PyTorch in*: the initial values (there both are uniform within ±1/√`in_features`).
-/// The layout of `W` is the same. Without a bias, `b` is a constant zero here,
-/// not absent.
+/// The layout of `W` is the same. Without a bias, `b` is a constant zero here, not absent.
 ///
 /// Paper: He, Zhang, Ren, Sun, *Delving Deep into Rectifiers*, 2015 (arXiv 1502.01852). Page:
 /// `book/src/iris.md`.
@@ -63,7 +62,7 @@ impl<T: Float> Linear<T> {
         }
     }
 
-    /// Leaves `b` out: a constant zero, which adds nothing and is not trained.
+    /// Leaves `b` out: it becomes a constant zero, which is not trained.
     ///
     /// ```
     /// # use evenkeel::{Linear, Module};

@@ -39,13 +39,13 @@ pub fn cross_entropy<T: Float>(logits: &Tensor<T>, targets: &[usize]) -> Tensor<
     CrossEntropy::new().forward(logits, targets)
 }
 
-/// How the losses of the rows become the loss of the batch.
+/// How the rows' losses become the loss of the batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reduction {
-    /// Their mean, a scalar; rows count by the weight of their class.
+    /// The mean of the rows' losses, a scalar, weighted by the class weights.
     #[default]
     Mean,
-    /// Their sum, a scalar.
+    /// The sum of the rows' losses, a scalar.
     Sum,
     /// One loss per row, shape `[batch]`.
     None,
@@ -59,8 +59,7 @@ pub enum Reduction {
 ///
 /// where `z` is the logits, `t` the class of row `i`, `C` the number of classes, `w` the class
 /// weights and `s` the label smoothing. The mean divides the sum by `Σᵢ wₜ`, which is the number of
-/// rows if all weights are 1. A row without a class (its target is `None`) is left out of the sum
-/// and of the number.
+/// rows if all weights are 1. A row without a class (its target is `None`) counts in neither sum.
 ///
 /// # Shapes
 /// logits `[batch, classes]`; output `[]`, or `[batch]` with [`Reduction::None`].
@@ -84,8 +83,8 @@ pub enum Reduction {
 /// ```
 ///
 /// # Numerics
-/// Computed in `f64`, also for `f32` tensors. A row without a class has no loss and no gradient,
-/// whatever it holds, NaN too. A logit of -∞ counts only where `q` is not 0.
+/// Computed in `f64`, also for `f32` tensors. A row without a class has loss 0 and gradient 0, even
+/// if it holds NaN. A logit of -∞ counts only where `q` is not 0.
 ///
 /// *Differs from PyTorch in*: `None` says that a row has no class, where PyTorch has the class
 /// -100; the mean of no rows is refused, where PyTorch returns NaN; logits are matrices (reshape
@@ -107,7 +106,7 @@ impl CrossEntropy {
         Self::default()
     }
 
-    /// What becomes of the losses of the rows; the default is their mean.
+    /// How the rows' losses become the loss of the batch; the default is their mean.
     pub fn with_reduction(mut self, reduction: Reduction) -> Self {
         self.reduction = reduction;
         self
@@ -127,7 +126,7 @@ impl CrossEntropy {
         self
     }
 
-    /// How much each class counts, one number per class; the default is 1 for all.
+    /// The weight of each class, one number per class; the default is 1 for all.
     ///
     /// ```
     /// use approx::assert_relative_eq;
@@ -155,7 +154,7 @@ impl CrossEntropy {
         self
     }
 
-    /// The loss of `logits`, a row of them for each target.
+    /// The loss of `logits`, one row per target.
     ///
     /// A target is a class, or an `Option` of one: `&[0, 2]` or `&[Some(0), None]`.
     ///
@@ -179,7 +178,7 @@ impl CrossEntropy {
         for ((loss, (z, dz)), &target) in losses.iter_mut().zip(rows).zip(&targets) {
             let Some(target) = target else { continue };
             let Exponentials { largest, sum } = Exponentials::of(z.iter().copied());
-            let q = |class| self.wanted(class, target, classes); // onehot(t), smoothed and weighted
+            let q = |class| self.q(class, target, classes); // onehot(t), smoothed and weighted
             let total: f64 = (0..classes).map(q).sum();
             for class in 0..classes {
                 let z = z[class].wide() - largest;
@@ -194,7 +193,7 @@ impl CrossEntropy {
     // ANCHOR_END: cross_entropy
 
     /// `q` of one class in a row whose class is `target`.
-    fn wanted(&self, class: usize, target: usize, classes: usize) -> f64 {
+    fn q(&self, class: usize, target: usize, classes: usize) -> f64 {
         let onehot = if class == target { 1.0 } else { 0.0 };
         let smooth = self.label_smoothing;
         self.weight(class) * ((1.0 - smooth) * onehot + smooth / classes as f64)
@@ -204,7 +203,7 @@ impl CrossEntropy {
         self.class_weights.as_ref().map_or(1.0, |weights| weights[class])
     }
 
-    /// The losses of the rows in the form asked for, and `dz` scaled to it.
+    /// Combines the rows' losses as [`Reduction`] says, and scales `dz` to match.
     fn reduce<T: Float>(
         &self,
         logits: &Tensor<T>,
@@ -216,14 +215,14 @@ impl CrossEntropy {
             Reduction::Mean => targets.iter().flatten().map(|&class| self.weight(class)).sum(),
             Reduction::Sum | Reduction::None => 1.0,
         };
-        let total = losses.iter().fold(0.0, |sum, loss| sum + loss) / divisor; // `sum` of none is -0
+        let total = losses.iter().fold(0.0, |sum, loss| sum + loss) / divisor; // an empty `sum` is -0
         let y = match self.reduction {
             Reduction::Mean | Reduction::Sum => arr0(T::of(total)).into_dyn(),
             Reduction::None => losses.iter().map(|&l| T::of(l)).collect::<Array1<_>>().into_dyn(),
         };
         let shape = logits.value.raw_dim();
         record(y, [logits], move |dy, _| {
-            // One dy for all rows, or one for each, over the logits of the row.
+            // dy is one number for all rows or one per row, broadcast over the logits.
             let per_row = !dy.shape().is_empty();
             let dy = if per_row { dy.view().insert_axis(Axis(1)) } else { dy.view() };
             let mut dx = dy.broadcast(shape.clone()).expect("a number per row").to_owned();
@@ -283,7 +282,7 @@ impl CrossEntropy {
 /// If the shapes differ, or hold no number.
 ///
 /// *PyTorch*: `F.mse_loss(prediction, target)`, which broadcasts with a warning: `[n]` against
-/// `[n, 1]` compares each with each. Page: `book/src/iris.md`.
+/// `[n, 1]` compares every pair. Page: `book/src/iris.md`.
 #[track_caller]
 pub fn mse<T: Float>(prediction: &Tensor<T>, target: &Tensor<T>) -> Tensor<T> {
     shape::exactly("mse", "a target", prediction.shape(), target.shape());

@@ -1,4 +1,4 @@
-//! The rest of a network: linear layers, convolution, attention, losses; and files of its numbers.
+//! Linear layers, convolution, attention and losses; saving and loading tensors.
 
 mod attention;
 mod block;

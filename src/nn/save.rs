@@ -22,14 +22,14 @@ pub use error::{LoadError, SaveError};
 
 /// Writes the tensors of a module to a safetensors file, which PyTorch, candle and others read.
 ///
-/// A module is a layer, a network of yours, or what [`named`](crate::named) makes of tensors and
-/// layers at hand: [`Module`] says how they get their names. With those of PyTorch's `state_dict`
-/// (`l1.weight`, `norm.running_mean`), a model there can load the file.
+/// A module is a layer, a network of yours, or a list of tensors and layers from
+/// [`named`](crate::named); for the names see [`Module`]. With the names of PyTorch's `state_dict`
+/// (`l1.weight`, `norm.running_mean`), a PyTorch model can load the file.
 ///
-/// The file is whole or not there: the bytes go to a new file beside it, which takes its name once
-/// they are on the disk. For the rest it is as if it had been written in place: a file that was there
-/// keeps its mode (and its owner, where the system allows it), a symbolic link stays a link, and a
-/// device or a pipe is written into. Only a second hard link keeps the old file.
+/// The file is written atomically: the bytes go to a new file beside it, which is renamed once they
+/// are on the disk. The rest is as if the file were written in place: an existing file keeps its
+/// mode (and its owner, where the system allows it), a symbolic link stays a link, and a device or
+/// a pipe is written into. Only a second hard link keeps the old contents.
 ///
 /// ```
 /// use evenkeel::{Linear, Module, Named, load, named, save};
@@ -58,41 +58,41 @@ pub use error::{LoadError, SaveError};
 /// ```
 ///
 /// # Errors
-/// [`SaveError`]: if the file or a new one beside it cannot be written, if two tensors have one name,
-/// or if one is called `__metadata__`.
+/// [`SaveError`]: if the file or a new one beside it cannot be written, if two tensors have the
+/// same name, or if one is called `__metadata__`.
 ///
 /// *PyTorch*: `safetensors.torch.save_file(model.state_dict(), path)`. Page: `book/src/tensor.md`.
 pub fn save<T: Float>(path: impl AsRef<Path>, mut module: impl Module<T>) -> Result<(), SaveError> {
     let path = path.as_ref();
     let tensors = module.tensors_mut();
-    if let Some(name) = given_twice(&tensors) {
+    if let Some(name) = duplicate_name(&tensors) {
         return Err(SaveError::GivenTwice { name });
     }
     if tensors.iter().any(|(name, _)| name == "__metadata__") {
         return Err(SaveError::Reserved);
     }
-    let views = tensors.iter().map(|(name, tensor)| (name, Saved(tensor)));
+    let views = tensors.iter().map(|(name, tensor)| (name, TensorView(tensor)));
     safetensors::serialize(views, None)
         .map_err(|error| io::Error::other(error.to_string()))
         .and_then(|bytes| whole::write_whole(path, &bytes))
         .map_err(|source| SaveError::Write { path: path.to_owned(), source })
 }
 
-/// Reads what [`save`] wrote, or PyTorch, into the tensors of a module: all of them or none.
+/// Reads a file of [`save`] or of PyTorch into the tensors of a module: all of them or none.
 ///
-/// A parameter stays the same parameter: an optimiser still knows it. Handles and graphs from
-/// before keep the old numbers.
+/// A parameter keeps its identity, so an optimiser keeps its state. Earlier handles and graphs keep
+/// the old numbers.
 ///
-/// The names in the file and those of the module must be the same, and so must every shape and
-/// element type: a model that was half loaded would compute something, and wrongly. One thing is
-/// converted: PyTorch keeps the count of BatchNorm (`num_batches_tracked`) as a single integer, `I64`;
-/// it is taken where the element type holds it exactly.
+/// The file and the module must have the same names, shapes and element types, because a
+/// half-loaded model would silently compute wrong results. One type is converted: PyTorch stores
+/// BatchNorm's count (`num_batches_tracked`) as a single `I64`, which is accepted if the element
+/// type holds it exactly.
 ///
-/// The example stands at [`save`].
+/// For an example see [`save`].
 ///
 /// # Errors
-/// [`LoadError`], with the file, the tensor, what was expected and what was found. A header that
-/// names a tensor twice, or contradicts itself or the length of the file, is one.
+/// [`LoadError`], with the file, the tensor, what was expected and what was found: also for a
+/// header that names a tensor twice, or contradicts itself or the length of the file.
 ///
 /// # Panics
 /// If a tensor is the result of an operation: new numbers would not be what it was computed from.
@@ -109,18 +109,18 @@ pub fn load<T: Float>(path: impl AsRef<Path>, mut module: impl Module<T>) -> Res
             "load: expected constants and parameters, but `{name}` is the result of an operation"
         );
     }
-    if let Some(name) = given_twice(&tensors) {
+    if let Some(name) = duplicate_name(&tensors) {
         return Err(LoadError::GivenTwice { name });
     }
     let bytes = fs::read(path).map_err(|source| LoadError::Read { path: path.into(), source })?;
     let damaged = |reason| LoadError::NotSafetensors { path: path.to_owned(), reason };
     let (infos, data) = header::parse(&bytes).map_err(damaged)?;
 
-    let asked: BTreeSet<&String> = tensors.iter().map(|(name, _)| name).collect();
-    let there: BTreeSet<&String> = infos.keys().collect();
-    if asked != there {
+    let expected: BTreeSet<&String> = tensors.iter().map(|(name, _)| name).collect();
+    let found: BTreeSet<&String> = infos.keys().collect();
+    if expected != found {
         let only_in = |a: &BTreeSet<&String>, b| a.difference(b).map(ToString::to_string).collect();
-        let (missing, unexpected) = (only_in(&asked, &there), only_in(&there, &asked));
+        let (missing, unexpected) = (only_in(&expected, &found), only_in(&found, &expected));
         return Err(LoadError::Names { path: path.to_owned(), missing, unexpected });
     }
     let mut values = Vec::with_capacity(tensors.len());
@@ -133,8 +133,8 @@ pub fn load<T: Float>(path: impl AsRef<Path>, mut module: impl Module<T>) -> Res
     Ok(())
 }
 
-/// The first name that two tensors have.
-fn given_twice<T: Float>(tensors: &[(String, &mut Tensor<T>)]) -> Option<String> {
+/// The first name that is used twice.
+fn duplicate_name<T: Float>(tensors: &[(String, &mut Tensor<T>)]) -> Option<String> {
     let mut seen = BTreeSet::new();
     tensors.iter().map(|(name, _)| name).find(|name| !seen.insert(*name)).cloned()
 }
@@ -152,7 +152,7 @@ fn read<T: Float>(
         let (expected, got) = (shape.to_vec(), info.shape.clone());
         return Err(LoadError::Shape { path: path(), name: name(), expected, got });
     }
-    let bytes = &data[info.data_offsets.0..info.data_offsets.1]; // inside, says `parse`
+    let bytes = &data[info.data_offsets.0..info.data_offsets.1]; // in range: `parse` checks
     numbers(info.dtype, bytes)
         .filter(|numbers| numbers.len() == shape.iter().product::<usize>())
         .map(|numbers| Value::new(IxDyn(shape), numbers))
@@ -174,22 +174,22 @@ fn numbers<T: Float>(kind: Dtype, bytes: &[u8]) -> Option<Vec<T>> {
         }
         (Dtype::I64, _) if eights.len() == 1 => {
             let count = i64::from_le_bytes(eights[0]) as f64;
-            // 2²⁴ or 2⁵³: up to here every integer has a float of its own.
+            // Below 2²⁴ or 2⁵³ every integer is exact.
             (count.abs() < 2.0 / T::epsilon().wide()).then(|| vec![T::of(count)])
         }
         _ => None,
     }
 }
 
-/// What safetensors calls `T`, which is one of two.
+/// The safetensors type of `T`: `F32` or `F64`.
 fn element_type<T: Float>() -> Dtype {
     if size_of::<T>() == 4 { Dtype::F32 } else { Dtype::F64 }
 }
 
-/// A tensor as the safetensors crate wants to see it.
-struct Saved<'a, T: Float>(&'a Tensor<T>);
+/// A tensor in the form that the safetensors crate reads.
+struct TensorView<'a, T: Float>(&'a Tensor<T>);
 
-impl<T: Float> View for Saved<'_, T> {
+impl<T: Float> View for TensorView<'_, T> {
     fn dtype(&self) -> Dtype {
         element_type::<T>()
     }
@@ -198,7 +198,7 @@ impl<T: Float> View for Saved<'_, T> {
         self.0.shape()
     }
 
-    // An f32 comes back from f64 as it was.
+    // An f32 survives the way through f64 unchanged.
     #[expect(clippy::cast_possible_truncation)]
     fn data(&self) -> Cow<'_, [u8]> {
         let numbers = self.0.as_slice().iter().map(|x| x.wide());

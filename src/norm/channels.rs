@@ -37,7 +37,7 @@ pub(super) fn statistics<T: Float>(x: &[T], planes: &Planes) -> Vec<MeanVar> {
             return MeanVar { origin: origin.wide(), shift, var };
         }
         #[cfg(test)]
-        crate::machine::taken::note("careful");
+        crate::machine::counted::count("careful");
         let numbers = planes.places(set).map(|(at, _)| x[at].wide());
         Spread::of(numbers, 0.0, true).into()
     };

@@ -23,7 +23,7 @@ pub(super) fn forward<T: Float>(
     y: &mut [T],
 ) {
     #[cfg(test)]
-    crate::machine::taken::note("far");
+    crate::machine::counted::count("far");
     let root = spread.root(eps);
     for (at, feature) in places {
         let scaled = gamma[feature].wide() * (spread.distance(x[at].wide()) / root);
@@ -44,7 +44,7 @@ pub(super) fn backward<T: Float>(
     mut add: impl FnMut(usize, f64, f64),
 ) {
     #[cfg(test)]
-    crate::machine::taken::note("far");
+    crate::machine::counted::count("far");
     let root = spread.root(eps);
     let x_hat = |at: usize| spread.distance(x[at].wide()) / root;
     // The sums of the largest must fit too, and the smallest keep their digits.

@@ -106,7 +106,7 @@ fn far_forward<T: Float, const CENTRED: bool>(
     y: &mut [T],
 ) -> Statistics<T> {
     #[cfg(test)]
-    crate::machine::taken::note("careful");
+    crate::machine::counted::count("careful");
     let spread = Spread::of(x.iter().map(|x| x.wide()), eps, CENTRED);
     far::forward((0..x.len()).map(|i| (i, i)), [x, gamma, beta], &spread, eps, y);
     MeanVar::from(spread).rounded(eps)

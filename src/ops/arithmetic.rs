@@ -10,7 +10,7 @@ use crate::machine::Float;
 
 /// The two operands, broadcast to their common shape.
 #[track_caller]
-fn together<T: Float>(op: &str, a: &Tensor<T>, b: &Tensor<T>) -> (Tensor<T>, Tensor<T>) {
+fn stretched<T: Float>(op: &str, a: &Tensor<T>, b: &Tensor<T>) -> (Tensor<T>, Tensor<T>) {
     let shape = shape::broadcast(op, a.shape(), b.shape());
     (a.broadcast_to(&shape), b.broadcast_to(&shape))
 }
@@ -18,14 +18,14 @@ fn together<T: Float>(op: &str, a: &Tensor<T>, b: &Tensor<T>) -> (Tensor<T>, Ten
 // ANCHOR: arithmetic
 #[track_caller]
 fn add<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
-    let (a, b) = together("add", a, b);
+    let (a, b) = stretched("add", a, b);
     let y = a.value.zip(&b.value, |a, b| a + b);
     record(y, [&a, &b], |dy, [da, db]| [da.then(|| dy.clone()), db.then(|| dy.clone())])
 }
 
 #[track_caller]
 fn mul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
-    let (a, b) = together("mul", a, b);
+    let (a, b) = stretched("mul", a, b);
     let y = a.value.zip(&b.value, |a, b| a * b);
     // Each factor is kept only if the other factor needs a gradient.
     let keep = |x: &Tensor<T>, other: &Tensor<T>| other.node.is_some().then(|| x.value.clone());
@@ -36,14 +36,14 @@ fn mul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
 
 #[track_caller]
 fn sub<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
-    let (a, b) = together("sub", a, b);
+    let (a, b) = stretched("sub", a, b);
     let y = a.value.zip(&b.value, |a, b| a - b);
     record(y, [&a, &b], |dy, [da, db]| [da.then(|| dy.clone()), db.then(|| dy.map(|d| -d))])
 }
 
 #[track_caller]
 fn div<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
-    let (a, b) = together("div", a, b);
+    let (a, b) = stretched("div", a, b);
     let y = a.value.zip(&b.value, |a, b| a / b);
     let (yv, bv) = (y.clone(), b.value.clone());
     record(y, [&a, &b], move |dy, [da, db]| {

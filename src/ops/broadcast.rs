@@ -55,7 +55,7 @@ fn sum_to<T: Float>(dy: &Value<T>, shape: &[usize]) -> Value<T> {
         let n: usize = lengths[start..end].iter().product();
         if stretched(start) {
             let outer: usize = lengths[..start].iter().product();
-            let y = sums::along(sums.as_slice(), [outer, n, inner], 1.0);
+            let y = sums::sum_axis(sums.as_slice(), [outer, n, inner], 1.0);
             sums = Value::new(IxDyn(&[outer, inner]), y);
         } else {
             inner *= n;

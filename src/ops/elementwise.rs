@@ -92,7 +92,7 @@ impl<T: Float> Tensor<T> {
         let xv = self.value.clone();
         let (one, half) = (T::one(), T::of(0.5));
         record(y, [self], move |dy, _| {
-            [Some(dy.zip(&xv, move |d, x| along_the_s(d, half * x, one)))]
+            [Some(dy.zip(&xv, move |d, x| sigmoid_gradient(d, half * x, one)))]
         })
     }
 
@@ -110,7 +110,7 @@ impl<T: Float> Tensor<T> {
         let y = self.value.map(T::tanh);
         let xv = self.value.clone();
         let two = T::of(2.0);
-        record(y, [self], move |dy, _| [Some(dy.zip(&xv, move |d, x| along_the_s(d, x, two)))])
+        record(y, [self], move |dy, _| [Some(dy.zip(&xv, move |d, x| sigmoid_gradient(d, x, two)))])
     }
 
     /// GELU, `x·Φ(x)`: a smooth ReLU, where `Φ(x) = ½·erfc(-x/√2)` is the chance that a draw from
@@ -167,7 +167,7 @@ impl<T: Float> Tensor<T> {
 /// It is not computed from 1 minus the output, which loses the digits of `e` where the curve is
 /// flat. `d` is multiplied by `r` twice, not by `r²`, which may underflow although the product does
 /// not.
-fn along_the_s<T: Float>(d: T, x: T, height: T) -> T {
+fn sigmoid_gradient<T: Float>(d: T, x: T, height: T) -> T {
     let e = (-x.abs()).exp();
     let r = height * e / (T::one() + e * e);
     (d * r) * r

@@ -50,11 +50,11 @@ impl Pairs {
     }
 
     /// The allowed pairs of one matrix whose query affects the loss; `dy` has a row for each query.
-    fn in_use<T: Float>(&self, matrix: usize, dy: &ArrayView3<'_, T>) -> Array2<bool> {
+    fn used<T: Float>(&self, matrix: usize, dy: &ArrayView3<'_, T>) -> Array2<bool> {
         let mut pairs = self.of_matrix(matrix).to_owned();
         let rows = dy.index_axis(Axis(0), matrix);
         for (mut pairs, dy) in pairs.outer_iter_mut().zip(rows.outer_iter()) {
-            if !in_use(&dy) {
+            if !affects_loss(&dy) {
                 pairs.fill(false);
             }
         }
@@ -67,11 +67,11 @@ impl Pairs {
         let y = products(&matrices(&qv), &transposed(&matrices(&kv)), &self.scores, |_, _| {});
         record(y, [q, k], move |ds, [dq, dk]| {
             let (q, k, ds) = (matrices(&qv), matrices(&kv), matrices(ds));
-            let count = |matrix| pairs.in_use(matrix, &ds);
-            let turned = |matrix| count(matrix).reversed_axes();
+            let used = |matrix| pairs.used(matrix, &ds);
+            let transposed_used = |matrix| used(matrix).reversed_axes();
             [
-                dq.then(|| sums(&ds, &k, qv.shape(), count)),
-                dk.then(|| sums(&transposed(&ds), &q, kv.shape(), turned)),
+                dq.then(|| sums(&ds, &k, qv.shape(), used)),
+                dk.then(|| sums(&transposed(&ds), &q, kv.shape(), transposed_used)),
             ]
         })
     }
@@ -85,17 +85,17 @@ impl Pairs {
         let y = sums(&matrices(&wv), &matrices(&vv), &shape, all);
         record(y, [weights, v], move |dy, [dw, dv]| {
             let (w, v, dy) = (matrices(&wv), matrices(&vv), matrices(dy));
-            let count = |matrix| pairs.in_use(matrix, &dy);
+            let used = |matrix| pairs.used(matrix, &dy);
             [
                 dw.then(|| {
                     products(&dy, &transposed(&v), wv.shape(), |matrix, mut dw| {
                         if !finite(&dw) {
-                            dw.zip_mut_with(&count(matrix), zero_unless);
+                            dw.zip_mut_with(&used(matrix), zero_unless);
                         }
                     })
                 }),
                 dv.then(|| {
-                    sums(&transposed(&w), &dy, vv.shape(), |matrix| count(matrix).reversed_axes())
+                    sums(&transposed(&w), &dy, vv.shape(), |matrix| used(matrix).reversed_axes())
                 }),
             ]
         })
@@ -115,24 +115,23 @@ pub(crate) fn rows_by_matrix<T: Float>(x: &Tensor<T>, w: &Tensor<T>) -> Tensor<T
     let y = products(&matrices(&xv), &matrices(&wv), &[rows, n], |_, _| {});
     let y = record(y, [&x, w], move |dy, [dx, dw]| {
         let (x, w, dy) = (matrices(&xv), matrices(&wv), matrices(dy));
-        let count = |_| {
-            let mut count = Array2::from_elem((rows, k), true);
-            for (mut row, dy) in count.outer_iter_mut().zip(dy.index_axis(Axis(0), 0).outer_iter())
-            {
-                row.fill(in_use(&dy));
+        let used = |_| {
+            let mut used = Array2::from_elem((rows, k), true);
+            for (mut row, dy) in used.outer_iter_mut().zip(dy.index_axis(Axis(0), 0).outer_iter()) {
+                row.fill(affects_loss(&dy));
             }
-            count.reversed_axes()
+            used.reversed_axes()
         };
         [
             dx.then(|| products(&dy, &transposed(&w), xv.shape(), |_, _| {})),
-            dw.then(|| sums(&transposed(&x), &dy, wv.shape(), count)),
+            dw.then(|| sums(&transposed(&x), &dy, wv.shape(), used)),
         ]
     });
     y.reshape(&shape)
 }
 
 /// Whether the loss depends on a row with the upstream gradient `dy`.
-pub(super) fn in_use<T: Float>(dy: &ArrayView1<'_, T>) -> bool {
+pub(super) fn affects_loss<T: Float>(dy: &ArrayView1<'_, T>) -> bool {
     dy.iter().any(|&dy| dy != T::zero())
 }
 
@@ -148,22 +147,22 @@ fn sums<T: Float>(
     m: &ArrayView3<'_, T>,
     r: &ArrayView3<'_, T>,
     shape: &[usize],
-    count: impl Fn(usize) -> Array2<bool>,
+    used: impl Fn(usize) -> Array2<bool>,
 ) -> Value<T> {
     products(m, r, shape, |matrix, mut y| {
         if finite(&y) {
             return;
         }
-        let counts = count(matrix);
+        let pairs = used(matrix);
         let mut m = m.index_axis(Axis(0), matrix).to_owned();
-        m.zip_mut_with(&counts, zero_unless);
+        m.zip_mut_with(&pairs, zero_unless);
         let r = r.index_axis(Axis(0), matrix);
         let numbers = r.mapv(|r| if r.is_finite() { r } else { T::zero() });
         general_mat_mul(T::one(), &m, &numbers, T::zero(), &mut y);
         for ((j, feature), &r) in r.indexed_iter().filter(|(_, r)| !r.is_finite()) {
             let rows = y.column_mut(feature);
-            Zip::from(rows).and(m.column(j)).and(counts.column(j)).for_each(|y, &m, &counts| {
-                if counts {
+            Zip::from(rows).and(m.column(j)).and(pairs.column(j)).for_each(|y, &m, &pairs| {
+                if pairs {
                     *y += m * r;
                 }
             });

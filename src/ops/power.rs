@@ -62,12 +62,12 @@ fn power<T: Float>(x: &Tensor<T>, n: f64) -> Tensor<T> {
     let y = x.value.map(move |x| T::of(x.wide().powf(n)));
     let xv = x.value.clone();
     record(y, [x], move |dy, _| {
-        [Some(dy.zip(&xv, move |d, x| T::of(through_power(d.wide(), x.wide(), n))))]
+        [Some(dy.zip(&xv, move |d, x| T::of(power_gradient(d.wide(), x.wide(), n))))]
     })
 }
 
 /// `d·n·xⁿ⁻¹`, accurate if the product fits the type, even if `xⁿ⁻¹` or `n·xⁿ⁻¹` does not fit.
-fn through_power(d: f64, x: f64, n: f64) -> f64 {
+fn power_gradient(d: f64, x: f64, n: f64) -> f64 {
     if n == 0.0 {
         return 0.0; // not 0·∞ at x = 0
     }
@@ -77,16 +77,16 @@ fn through_power(d: f64, x: f64, n: f64) -> f64 {
     // An even power has a negative slope at negative x. The sign is set here, because n - 1 may
     // round to n.
     let signed = if x.is_sign_negative() && n % 2.0 == 0.0 { -n } else { n };
-    let slope = signed * one_less(x.abs(), n, 1.0);
+    let slope = signed * power_minus_one(x.abs(), n, 1.0);
     if slope.is_normal() || x == 0.0 || !x.is_finite() {
         return d * slope;
     }
-    let root = one_less(x.abs(), n, 0.5);
+    let root = power_minus_one(x.abs(), n, 0.5);
     product([d, signed, root, root])
 }
 
 /// `xⁿ⁻¹` for `part` 1, the root of `xⁿ⁻¹` for `part` ½.
-fn one_less(x: f64, n: f64, part: f64) -> f64 {
+fn power_minus_one(x: f64, n: f64, part: f64) -> f64 {
     if n < 0.5 && x > 0.0 && x.is_finite() {
         // n - 1 would be rounded, an error that a large or a small x amplifies. xⁿ fits the type if
         // the result does.

@@ -92,9 +92,9 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     pub fn var_axis(&self, axis: isize) -> Self {
         let axis = shape::axis("var_axis", axis, self.shape());
-        let lanes = Lanes::of(self.shape(), axis);
+        let split = AxisSplit::of(self.shape(), axis);
         let spreads: Vec<Option<Spread>> =
-            lanes.each().map(|places| lanes.spread(self.as_slice(), places)).collect();
+            split.each().map(|places| split.spread(self.as_slice(), places)).collect();
         let var = |spread: &Option<Spread>| T::of(spread.map_or(f64::NAN, |spread| spread.var()));
         let y: Vec<T> = spreads.iter().map(var).collect();
         let mut summed = self.shape().to_vec();
@@ -103,9 +103,9 @@ impl<T: Float> Tensor<T> {
         record(Value::new(IxDyn(&summed), y), [self], move |dy, _| {
             let mut dx = Value::full(x.raw_dim(), T::zero());
             let numbers = dx.as_mut_slice();
-            for ((places, spread), dy) in lanes.each().zip(&spreads).zip(dy.as_slice()) {
+            for ((places, spread), dy) in split.each().zip(&spreads).zip(dy.as_slice()) {
                 let Some(spread) = spread else { continue };
-                let slope = 2.0 * dy.wide() / lanes.n as f64;
+                let slope = 2.0 * dy.wide() / split.n as f64;
                 for at in places {
                     let distance = spread.distance(x.as_slice()[at].wide());
                     numbers[at] = T::of(slope * distance / spread.scale);
@@ -118,7 +118,7 @@ impl<T: Float> Tensor<T> {
 
 /// The sum of all numbers, divided by `divisor`.
 fn total<T: Float>(x: &Tensor<T>, divisor: f64) -> Tensor<T> {
-    let y = sums::along(x.as_slice(), [1, x.value.len(), 1], divisor);
+    let y = sums::sum_axis(x.as_slice(), [1, x.value.len(), 1], divisor);
     let shape = x.value.raw_dim();
     record(Value::new(IxDyn(&[]), y), [x], move |dy, _| {
         [Some(Value::full(shape.clone(), T::of(dy.as_slice()[0].wide() / divisor)))]
@@ -127,8 +127,8 @@ fn total<T: Float>(x: &Tensor<T>, divisor: f64) -> Tensor<T> {
 
 /// The sums along one axis, divided by `divisor`.
 fn along<T: Float>(x: &Tensor<T>, axis: usize, divisor: f64) -> Tensor<T> {
-    let Lanes { outer, n, inner } = Lanes::of(x.shape(), axis);
-    let y = sums::along(x.as_slice(), [outer, n, inner], divisor);
+    let AxisSplit { outer, n, inner } = AxisSplit::of(x.shape(), axis);
+    let y = sums::sum_axis(x.as_slice(), [outer, n, inner], divisor);
     let mut summed = x.shape().to_vec();
     summed[axis] = 1;
     let shape = x.value.raw_dim();
@@ -140,13 +140,13 @@ fn along<T: Float>(x: &Tensor<T>, axis: usize, divisor: f64) -> Tensor<T> {
 
 /// An array as `[outer, n, inner]`. A lane is the `n` numbers along the middle axis.
 #[derive(Clone, Copy)]
-struct Lanes {
+struct AxisSplit {
     outer: usize,
     n: usize,
     inner: usize,
 }
 
-impl Lanes {
+impl AxisSplit {
     fn of(lengths: &[usize], axis: usize) -> Self {
         let [outer, inner] =
             [&lengths[..axis], &lengths[axis + 1..]].map(|axes| axes.iter().product());

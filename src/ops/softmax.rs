@@ -4,7 +4,7 @@
 
 use ndarray::{ArrayViewMut1, Axis, Zip};
 
-use super::pairs::{Pairs, in_use, zero_unless};
+use super::pairs::{Pairs, affects_loss, zero_unless};
 use crate::engine::autograd::{Value, record};
 use crate::engine::{Tensor, shape};
 use crate::machine::Float;
@@ -94,7 +94,7 @@ impl<T: Float> Tensor<T> {
             let rows = y.rows().into_iter().zip(allowed.rows());
             for (mut dx, (y, allowed)) in dx.view_mut().rows_mut().into_iter().zip(rows) {
                 dx.zip_mut_with(&allowed, zero_unless);
-                if !in_use(&dx.view()) {
+                if !affects_loss(&dx.view()) {
                     continue;
                 }
                 let mean: f64 = dx.iter().zip(y).map(|(dy, y)| dy.wide() * y.wide()).sum();

@@ -1,7 +1,7 @@
-//! [`Adam`]: steps of about `lr` for any gradient. Page: `book/src/using_layer_norm.md`.
+//! [`Adam`]: steps of about `lr` for gradients of any size. Page: `book/src/using_layer_norm.md`.
 
 use super::moments::Update;
-use super::{Memory, Moments, at_least_0, below_1, numbers, reached, zeros_like};
+use super::{Moments, States, at_least_0, below_1, numbers, reached, zeros_like};
 use crate::engine::{Gradients, Module, Tensor};
 use crate::machine::Float;
 
@@ -14,13 +14,13 @@ use crate::machine::Float;
 /// ```
 ///
 /// where `g` is the gradient of the parameter `p`, and `t` counts the steps of this parameter, from
-/// 1: one that joins late starts with steps of `lr`, too. (One counter for all that moves once per
-/// *parameter* is another thing: it shrinks the first steps of every parameter but the first, a bug
+/// 1, so that a parameter that joins late also starts with steps of `lr`. (A shared counter that
+/// moves once per *parameter* would shrink the first steps of every parameter but the first, a bug
 /// that real frameworks shipped.)
 ///
 /// # Defaults
 /// betas 0.9 and 0.999, `eps` 1e-8: the paper's, and PyTorch's. No weight decay, no AMSGrad. `lr`
-/// has no default here (0.001 there).
+/// has no default here (0.001 in PyTorch).
 ///
 /// ```
 /// use evenkeel::{Adam, Tensor};
@@ -36,17 +36,18 @@ use crate::machine::Float;
 /// ```
 ///
 /// # Numerics
-/// A NaN or an infinity in a gradient makes the number it belongs to NaN, and no other. `v` holds
-/// squares. In `f32`, with the default β₂, the square of a gradient above 5.8e20 is infinite there,
-/// and its number stays where it is from then on; that of a gradient below 3.4e-18 loses digits, and
-/// below 8.4e-22 it is 0. An `eps` of 1e-10 or more outweighs all of these; with a smaller one their
-/// steps are too long, with `eps` 0 (or one that `f32` rounds to 0) infinite. In `f64` the three
-/// bounds are 4.2e155, 1.5e-153 and 5.0e-161. With `eps` 0, a number whose gradient was always 0
-/// becomes 0/0, NaN.
+/// A NaN or an infinity in a gradient makes that element of the parameter NaN, and no other. `v`
+/// holds squares. In `f32`, with the default β₂, a gradient above 5.8e20 makes `v` infinite, and
+/// its element never moves again. A gradient below 3.4e-18 loses digits in `v`, and below 8.4e-22
+/// leaves `v` at 0. An `eps` of 1e-10 or more outweighs such a small `v`; with a smaller `eps` the
+/// steps are too long, and infinite with `eps` 0 (or one that `f32` rounds to 0). In `f64` the
+/// three bounds are 4.2e155, 1.5e-153 and 5.0e-161. With `eps` 0, an element whose gradient was
+/// always 0 becomes 0/0, NaN.
 ///
 /// *Differs from PyTorch in*: a parameter without a gradient, or given twice, is refused, not
-/// skipped or warned about; gradients are handed in; an infinite `lr`, `eps` or `weight_decay` is
-/// refused; groups of parameters with settings of their own are optimisers of their own.
+/// skipped or warned about; gradients are an argument of `step`; an infinite `lr`, `eps` or
+/// `weight_decay` is refused; parameters with other settings get an optimiser of their own, not a
+/// group.
 ///
 /// Paper: Kingma, Ba, *Adam: A Method for Stochastic Optimization*, 2015 (arXiv 1412.6980),
 /// algorithm 1. Page: `book/src/using_layer_norm.md`.
@@ -59,7 +60,7 @@ pub struct Adam<T: Float = f64> {
     decay: Decay,
     amsgrad: bool,
     maximize: bool,
-    moments: Memory<T, Moments<T>>,
+    moments: States<T, Moments<T>>,
 }
 
 /// What a weight decay λ does.
@@ -72,7 +73,7 @@ pub(super) enum Decay {
 }
 
 impl<T: Float> Adam<T> {
-    /// An optimiser with the learning rate `lr`: the size of its first step, for every number of
+    /// An optimiser with the learning rate `lr`: the size of its first step, for every element of
     /// every parameter.
     ///
     /// # Panics
@@ -91,13 +92,13 @@ impl<T: Float> Adam<T> {
             decay,
             amsgrad: false,
             maximize: false,
-            moments: Memory::new(),
+            moments: States::new(),
         };
         at_least_0(adam.name(), "lr", lr);
         adam
     }
 
-    /// What messages call this optimiser.
+    /// The name of this optimiser in messages.
     fn name(&self) -> &'static str {
         match self.decay {
             Decay::Penalty(_) => "Adam",
@@ -105,7 +106,7 @@ impl<T: Float> Adam<T> {
         }
     }
 
-    /// How slowly the two running means forget: the default is (0.9, 0.999).
+    /// The decay rates of the two running means; the default is (0.9, 0.999).
     ///
     /// # Panics
     /// If either is outside 0 ≤ β < 1.
@@ -128,8 +129,8 @@ impl<T: Float> Adam<T> {
     /// The weight `λ` of the penalty `λ/2·p²`, whose gradient `λ·p` is added to `g`; the default is
     /// 0.
     ///
-    /// Adam then divides it by √v̂ like the rest of the gradient, so that a number with large
-    /// gradients hardly decays. [`AdamW`](crate::AdamW) decays all alike.
+    /// Adam divides `λ·p` by √v̂ like the rest of the gradient, so that an element with large
+    /// gradients hardly decays. [`AdamW`](crate::AdamW) decays all elements alike.
     ///
     /// ```
     /// use approx::assert_relative_eq;
@@ -156,7 +157,7 @@ impl<T: Float> Adam<T> {
     /// With `true`, divides by the root of the *largest* `v` so far: no step grows because gradients
     /// have shrunk. The default is `false`.
     ///
-    /// As in PyTorch, the largest is taken of `v` before the correction `1 - β₂ᵗ` (the paper has no
+    /// As in PyTorch, the largest `v` is that before the correction `1 - β₂ᵗ` (the paper has no
     /// correction).
     ///
     /// Paper: Reddi, Kale, Kumar, *On the Convergence of Adam and Beyond*, 2018 (arXiv 1904.09237),
@@ -166,7 +167,7 @@ impl<T: Float> Adam<T> {
         self
     }
 
-    /// With `true`, steps along the gradient, to where the loss is larger. The default is `false`.
+    /// With `true`, steps along the gradient, to maximize the loss. The default is `false`.
     pub fn with_maximize(mut self, maximize: bool) -> Self {
         self.maximize = maximize;
         self
@@ -186,13 +187,13 @@ impl<T: Float> Adam<T> {
         self.lr = at_least_0(self.name(), "lr", lr);
     }
 
-    /// What is remembered of a parameter, its count of steps among it; `None` before its first step.
+    /// The state of a parameter, with its count of steps; `None` before its first step.
     pub fn moments(&self, parameter: &Tensor<T>) -> Option<&Moments<T>> {
         self.moments.get(parameter)
     }
 
-    /// Goes on where another optimiser stopped, with these moments. What was remembered before, also
-    /// of other parameters, is forgotten.
+    /// Continues from the state of another optimiser. All earlier state, also of other parameters,
+    /// is dropped.
     ///
     /// ```
     /// use evenkeel::{Adam, Tensor};
@@ -222,11 +223,11 @@ impl<T: Float> Adam<T> {
         self.moments.replace(self.name(), moments);
     }
 
-    /// Gives every parameter of a module its next value. All are checked before the first one moves.
+    /// Updates every parameter of a module. All parameters are checked before the first one moves.
     ///
-    /// A module is a tensor, a layer, a network of yours, or a tuple of them: `(&mut w, &mut layer)`.
-    /// Which parameters there are may change between calls. What is remembered of one goes when the
-    /// parameter does. Constants within a layer stay as they are.
+    /// A module is a tensor, a layer, a network of yours, or a tuple of them:
+    /// `(&mut w, &mut layer)`. The set of parameters may change between calls; the state of a
+    /// dropped parameter is dropped. Constants within a layer stay as they are.
     ///
     /// # Panics
     /// Names the parameter and its shape: if no gradient reached it, or if it was given twice. Also if
@@ -242,7 +243,7 @@ impl<T: Float> Adam<T> {
         let (l2, shrink) = self.decay();
         for (parameter, dp) in reached {
             let Moments { steps, m, v, v_max } =
-                self.moments.of(parameter, || Moments::zeros_like(dp));
+                self.moments.get_or_insert(parameter, || Moments::zeros_like(dp));
             *steps = steps.saturating_add(1);
             let t = *steps as f64; // this parameter's own
             let update = Update {
@@ -259,7 +260,7 @@ impl<T: Float> Adam<T> {
             let v_max = v_max.map_or([].as_mut_slice(), numbers);
             update.apply(numbers(parameter), dp.as_slice(), numbers(m), numbers(v), v_max);
         }
-        self.moments.forget_the_gone(count);
+        self.moments.remove_dropped(count);
     }
     // ANCHOR_END: step
 

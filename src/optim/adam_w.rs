@@ -11,13 +11,13 @@ use crate::machine::Float;
 /// p = (1 - lr·λ)·p - lr·m̂ / (√v̂ + eps)
 /// ```
 ///
-/// where `m̂` and `v̂` are those of [`Adam`] and know nothing of `λ`, the weight decay. In `Adam`, `λ·p`
-/// is added to the gradient and then divided by `√v̂`, so numbers with large gradients hardly decay;
-/// here all decay alike.
+/// where `m̂` and `v̂` are those of [`Adam`], without `λ`, the weight decay. In `Adam`, `λ·p` is
+/// added to the gradient and then divided by `√v̂`, so elements with large gradients hardly decay;
+/// here all elements decay alike.
 ///
 /// # Defaults
-/// `λ` 0.01: PyTorch's. (The paper's own experiments choose it anew for each task.) Betas 0.9 and
-/// 0.999, `eps` 1e-8, as in [`Adam`].
+/// `λ` 0.01: PyTorch's. (The paper tunes it for each task.) Betas 0.9 and 0.999, `eps` 1e-8, as in
+/// [`Adam`].
 ///
 /// ```
 /// use evenkeel::{AdamW, Tensor};
@@ -29,19 +29,20 @@ use crate::machine::Float;
 /// assert_eq!(w, Tensor::new(array![0.95, -1.9])); // 1 - 0.1·0.5 of each
 /// ```
 ///
-/// LayerNorm's γ and every bias are usually not decayed: give them to an optimiser of their own,
-/// with weight decay 0.
+/// LayerNorm's γ and every bias are usually not decayed: give them an optimiser of their own, with
+/// weight decay 0.
 ///
-/// *Differs from PyTorch in*: what [`Adam`] differs in.
+/// *Differs from PyTorch in*: the same points as [`Adam`].
 ///
 /// Paper: Loshchilov, Hutter, *Decoupled Weight Decay Regularization*, 2019 (arXiv 1711.05101),
-/// algorithm 2. There a schedule scales the decay and the learning rate does not; here, as in
-/// PyTorch, both are in `lr`. Page: `book/src/using_layer_norm.md`.
+/// algorithm 2. There the schedule scales the decay, but the learning rate does not; here, as in
+/// PyTorch, `lr` is the product of both. Page: `book/src/using_layer_norm.md`.
 #[derive(Clone, Copy, Debug)]
 pub enum AdamW {}
 
 impl AdamW {
-    /// An optimiser with the learning rate `lr`, which is set like any [`Adam`].
+    /// An [`Adam`] with decoupled weight decay and the learning rate `lr`. It has all settings of
+    /// [`Adam`].
     ///
     /// # Panics
     /// If `lr` is negative, infinite or NaN.

@@ -1,4 +1,4 @@
-//! The optimisers, and what they share: the checks and the memory.
+//! The optimisers, and what they share: checks and the state of each parameter.
 
 mod adam;
 mod adam_w;
@@ -19,7 +19,7 @@ pub use moments::Moments;
 pub use schedule::warmup;
 pub use sgd::Sgd;
 
-/// A setting that must be finite and at least 0: a learning rate, an eps, a weight decay.
+/// Checks a setting that must be finite and at least 0: a learning rate, an eps, a weight decay.
 #[track_caller]
 pub(crate) fn at_least_0(optimiser: &str, name: &str, value: f64) -> f64 {
     assert!(
@@ -29,7 +29,7 @@ pub(crate) fn at_least_0(optimiser: &str, name: &str, value: f64) -> f64 {
     value
 }
 
-/// The weight of the past in a running mean: 1 would never let anything new in.
+/// Checks the decay rate of a running mean: at 1 the mean would never change.
 #[track_caller]
 pub(crate) fn below_1(optimiser: &str, name: &str, value: f64) -> f64 {
     assert!(
@@ -40,11 +40,12 @@ pub(crate) fn below_1(optimiser: &str, name: &str, value: f64) -> f64 {
 }
 
 // ANCHOR: reached
-/// The parameters of a module with the gradient of each, or a panic that names the first one that
-/// cannot be moved. It comes before every step, so that a refused step moves nothing.
+/// The parameters of a module, each with its gradient. Panics with the name of the first
+/// parameter that cannot be updated. Called before every step, so that a refused step moves
+/// nothing.
 ///
-/// A constant in a layer stays where it is. One that stands by itself, in a tuple or a list, was meant
-/// to be trained, and is refused.
+/// A constant in a layer is left out. A constant by itself, in a tuple or a list, was meant to
+/// be trained, and is refused.
 #[track_caller]
 pub(crate) fn reached<'m, 'g, T: Float>(
     optimiser: &str,
@@ -88,40 +89,44 @@ pub(crate) fn leaf<T: Float>(tensor: &Tensor<T>) -> Option<&Arc<Node<T>>> {
     tensor.node.as_ref().filter(|node| node.is_leaf())
 }
 
-/// The numbers of a tensor, to be changed: in place if nobody else holds them, else in a copy that
-/// is the tensor's own from here on.
+/// The numbers of a tensor, to be changed. They are copied first if another handle shares them.
 pub(crate) fn numbers<T: Float>(tensor: &mut Tensor<T>) -> &mut [T] {
     tensor.value.as_mut_slice()
 }
 
-/// What a running mean starts from.
+/// Zeros in the shape of a tensor: the start of a running mean.
 pub(crate) fn zeros_like<T: Float>(tensor: &Tensor<T>) -> Tensor<T> {
     Tensor::from_value(Value::full(tensor.value.raw_dim(), T::zero()))
 }
 
-/// What an optimiser remembers of each parameter, for as long as the parameter lives.
+/// An optimiser's state of type `S` for each parameter, kept as long as the parameter lives.
 #[derive(Clone, Debug)]
-pub(crate) struct Memory<T: Float, S> {
-    /// By the parameter's id, which is never given twice. The weak handle tells when it is gone.
-    of: HashMap<u64, (Weak<Node<T>>, S)>,
+pub(crate) struct States<T: Float, S> {
+    /// By the parameter's id, which is never used again. The weak handle shows whether the
+    /// parameter lives.
+    by_id: HashMap<u64, (Weak<Node<T>>, S)>,
 }
 
-impl<T: Float, S> Memory<T, S> {
+impl<T: Float, S> States<T, S> {
     pub(crate) fn new() -> Self {
-        Self { of: HashMap::new() }
+        Self { by_id: HashMap::new() }
     }
 
     pub(crate) fn get(&self, parameter: &Tensor<T>) -> Option<&S> {
-        self.of.get(&leaf(parameter)?.id).map(|(_, state)| state)
+        self.by_id.get(&leaf(parameter)?.id).map(|(_, state)| state)
     }
 
-    /// What is remembered of `parameter`, which is `first()` at the first sight of it.
-    pub(crate) fn of(&mut self, parameter: &Tensor<T>, first: impl FnOnce() -> S) -> &mut S {
+    /// The state of `parameter`, which is `first()` if there is none yet.
+    pub(crate) fn get_or_insert(
+        &mut self,
+        parameter: &Tensor<T>,
+        first: impl FnOnce() -> S,
+    ) -> &mut S {
         let leaf = leaf(parameter).expect("checked to be a parameter");
-        &mut self.of.entry(leaf.id).or_insert_with(|| (Arc::downgrade(leaf), first())).1
+        &mut self.by_id.entry(leaf.id).or_insert_with(|| (Arc::downgrade(leaf), first())).1
     }
 
-    /// Replaces what is remembered, position by position.
+    /// Replaces all states.
     #[track_caller]
     pub(crate) fn replace<'a>(
         &mut self,
@@ -130,7 +135,7 @@ impl<T: Float, S> Memory<T, S> {
     ) where
         T: 'a,
     {
-        let (mut of, mut position_of) = (HashMap::new(), HashMap::new());
+        let (mut by_id, mut position_of) = (HashMap::new(), HashMap::new());
         for (position, (parameter, state)) in states.into_iter().enumerate() {
             let shape = parameter.shape();
             let Some(leaf) = leaf(parameter) else {
@@ -141,16 +146,16 @@ impl<T: Float, S> Memory<T, S> {
                     "{optimiser}: parameter {position} of shape {shape:?} was given before, at position {first}"
                 );
             }
-            of.insert(leaf.id, (Arc::downgrade(leaf), state));
+            by_id.insert(leaf.id, (Arc::downgrade(leaf), state));
         }
-        self.of = of;
+        self.by_id = by_id;
     }
 
-    /// Drops what belongs to parameters that no longer exist. `known` parameters were just seen, so
-    /// there is nothing to look for unless more than these are remembered.
-    pub(crate) fn forget_the_gone(&mut self, known: usize) {
-        if self.of.len() > known {
-            self.of.retain(|_, (leaf, _)| leaf.strong_count() > 0);
+    /// Removes the states of dropped parameters. `updated` parameters were just seen, so the map is
+    /// searched only if it holds more states than `updated`.
+    pub(crate) fn remove_dropped(&mut self, updated: usize) {
+        if self.by_id.len() > updated {
+            self.by_id.retain(|_, (leaf, _)| leaf.strong_count() > 0);
         }
     }
 }
@@ -166,7 +171,8 @@ mod tests {
     fn panics_when_a_gradient_has_another_shape() {
         let w = Tensor::parameter(array![1.0, 2.0]);
         let gradients = w.sum().backward();
-        // No public call changes the shape of a parameter; this is what one would lead to.
+        // No public call changes the shape of a parameter, so this test builds such a tensor by
+        // hand.
         let mut grown = Tensor { value: Tensor::new(array![1.0, 2.0, 3.0]).value, ..w };
         reached("Adam", &mut grown, &gradients);
     }
@@ -174,13 +180,13 @@ mod tests {
     #[test]
     fn forgets_a_parameter_that_is_gone_and_keeps_one_that_rests() {
         let (kept, gone) = (Tensor::<f64>::parameter(array![1.0]), Tensor::parameter(array![2.0]));
-        let mut memory = Memory::new();
+        let mut states = States::new();
         for parameter in [&kept, &gone] {
-            memory.of(parameter, || Array1::<f64>::zeros(1));
+            states.get_or_insert(parameter, || Array1::<f64>::zeros(1));
         }
         drop(gone);
-        memory.forget_the_gone(1);
-        assert_eq!(memory.of.len(), 1);
-        assert!(memory.get(&kept).is_some());
+        states.remove_dropped(1);
+        assert_eq!(states.by_id.len(), 1);
+        assert!(states.get(&kept).is_some());
     }
 }

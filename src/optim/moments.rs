@@ -1,4 +1,4 @@
-//! [`Moments`]: what Adam remembers, and one step with it. Page: `book/src/using_layer_norm.md`.
+//! [`Moments`]: Adam's state for a parameter, and its update. Page: `book/src/using_layer_norm.md`.
 
 use fearless_simd::dispatch;
 
@@ -6,7 +6,8 @@ use super::zeros_like;
 use crate::engine::{Tensor, shape};
 use crate::machine::{Float, threads, vectors};
 
-/// What [`Adam`](crate::Adam) remembers of one parameter, in its shape; not corrected for the start at zero.
+/// The state of [`Adam`](crate::Adam) for one parameter, in the parameter's shape, without the
+/// correction for the start at zero.
 ///
 /// ```
 /// use evenkeel::{Adam, Tensor};
@@ -25,13 +26,13 @@ use crate::machine::{Float, threads, vectors};
 /// *PyTorch*: `step`, `exp_avg`, `exp_avg_sq` and `max_exp_avg_sq` of `optimizer.state[p]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moments<T: Float = f64> {
-    /// How many steps this parameter has taken. The corrections for the start at zero go by it.
+    /// The number of steps this parameter has taken, by which the start at zero is corrected.
     pub steps: u64,
     /// The running mean of the gradient.
     pub m: Tensor<T>,
-    /// The running mean of its square.
+    /// The running mean of the gradient's square.
     pub v: Tensor<T>,
-    /// The largest that each number of `v` has been; `None` without AMSGrad.
+    /// The largest value so far of each element of `v`; `None` without AMSGrad.
     pub v_max: Option<Tensor<T>>,
 }
 
@@ -40,7 +41,7 @@ impl<T: Float> Moments<T> {
         Self { steps: 0, m: zeros_like(parameter), v: zeros_like(parameter), v_max: None }
     }
 
-    /// Refuses moments that are not those of `parameter`.
+    /// Refuses moments of another shape than that of `parameter`.
     #[track_caller]
     pub(crate) fn fit(&self, optimiser: &str, parameter: &Tensor<T>) {
         let own = [("m", Some(&self.m)), ("v", Some(&self.v)), ("v_max", self.v_max.as_ref())];
@@ -52,7 +53,7 @@ impl<T: Float> Moments<T> {
     }
 }
 
-/// Raises `v_max` to `v` if that is larger, or NaN, and returns it.
+/// Sets `v_max` to `v` if `v` is larger or NaN, and returns `v_max`.
 fn raise<T: Float>(v_max: &mut T, v: T) -> T {
     if v > *v_max || v.is_nan() {
         *v_max = v;
@@ -60,13 +61,13 @@ fn raise<T: Float>(v_max: &mut T, v: T) -> T {
     *v_max
 }
 
-/// One step for every number: what does not change from one to the next.
+/// The coefficients of one step, the same for every element.
 #[derive(Clone, Copy)]
 pub(crate) struct Update<T> {
     pub(crate) sign: T,
     /// The share of a parameter that is added to its gradient.
     pub(crate) l2: T,
-    /// The share of a parameter that stays.
+    /// The share of a parameter that is kept.
     pub(crate) shrink: T,
     /// The weight of the past in `m`, and of the new gradient.
     pub(crate) beta1: (T, T),
@@ -80,7 +81,7 @@ pub(crate) struct Update<T> {
 }
 
 impl<T: Float> Update<T> {
-    /// Moves `p`; with AMSGrad, `v_max` is as long as the others, else empty.
+    /// Updates `p`, `m` and `v`. With AMSGrad, `v_max` is as long as these; without, it is empty.
     pub(crate) fn apply(self, p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], v_max: &mut [T]) {
         let piece = threads::piece(p.len(), p.len());
         let pieces = p.chunks_mut(piece).zip(g.chunks(piece));
@@ -106,7 +107,7 @@ impl<T: Float> Update<T> {
         v: &mut [T],
         mut largest: impl FnMut(usize, T) -> T,
     ) {
-        let n = p.len(); // the length of all four, which the compiler now knows
+        let n = p.len(); // the length of all four: no bounds checks in the loop
         let (g, m, v) = (&g[..n], &mut m[..n], &mut v[..n]);
         for i in 0..n {
             let g = self.sign * g[i];

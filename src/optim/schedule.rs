@@ -1,13 +1,13 @@
 //! [`warmup()`]: learning rates that rise at the start.
 
-/// The share of the learning rate to use at step `step`, counted from 0: rises in a straight line
-/// to 1 at the last of `warmup_steps` steps, and stays there.
+/// The factor of the learning rate at step `step`, counted from 0: rises linearly to 1 at the last
+/// of `warmup_steps` steps, and stays there.
 ///
 /// ```text
 /// factor = min(1, (step + 1) / warmup_steps)
 /// ```
 ///
-/// The first factor is not 0, so no step is wasted. Without warm-up steps it is always 1.
+/// The first factor is not 0, so no step is wasted. With 0 warm-up steps the factor is always 1.
 ///
 /// ```
 /// use approx::assert_relative_eq;

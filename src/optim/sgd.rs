@@ -1,10 +1,10 @@
 //! [`Sgd`]: a step against the gradient, with momentum.
 
-use super::{Memory, at_least_0, below_1, numbers, reached, zeros_like};
+use super::{States, at_least_0, below_1, numbers, reached, zeros_like};
 use crate::engine::{Gradients, Module, Tensor, shape};
 use crate::machine::Float;
 
-/// Gradient descent: each parameter moves against its gradient, by `lr` times its size.
+/// Gradient descent: each parameter moves by `-lr` times its gradient.
 ///
 /// ```text
 /// g = dp + λ·p        u = μ·u + g        p = p - lr·u        (Nesterov: p = p - lr·(g + μ·u))
@@ -15,7 +15,7 @@ use crate::machine::Float;
 ///
 /// # Defaults
 /// `μ` 0, `λ` 0, no Nesterov: plain gradient descent, as in PyTorch. `lr` has no default here
-/// (0.001 there).
+/// (0.001 in PyTorch).
 ///
 /// ```
 /// use approx::assert_relative_eq;
@@ -32,13 +32,14 @@ use crate::machine::Float;
 /// ```
 ///
 /// *Differs from PyTorch in*: a parameter without a gradient, or given twice, is refused; gradients
-/// are handed in; there is no dampening; the momentum is below 1; Nesterov without momentum is plain
-/// descent and not an error.
+/// are an argument of `step`; there is no dampening; the momentum is below 1; Nesterov without
+/// momentum is plain descent and not an error.
 ///
 /// Papers: Polyak, *Some methods of speeding up the convergence of iteration methods*, 1964; for
 /// Nesterov's form Sutskever, Martens, Dahl, Hinton, *On the importance of initialization and
-/// momentum in deep learning*, 2013, section 2 (there `lr` is inside the velocity, here and in
-/// PyTorch outside: the same path while `lr` stays as it is). Page: `book/src/using_layer_norm.md`.
+/// momentum in deep learning*, 2013, section 2 (there `lr` is part of the velocity, here and in
+/// PyTorch it is not: the steps are the same while `lr` is constant). Page:
+/// `book/src/using_layer_norm.md`.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Sgd<T: Float = f64> {
@@ -48,7 +49,7 @@ pub struct Sgd<T: Float = f64> {
     nesterov: bool,
     maximize: bool,
     /// Empty without momentum.
-    velocities: Memory<T, Tensor<T>>,
+    velocities: States<T, Tensor<T>>,
 }
 
 impl<T: Float> Sgd<T> {
@@ -64,12 +65,13 @@ impl<T: Float> Sgd<T> {
             weight_decay: 0.0,
             nesterov: false,
             maximize: false,
-            velocities: Memory::new(),
+            velocities: States::new(),
         }
     }
 
-    /// How much of the velocity is left after a step; the default is 0. In the long run a constant
-    /// gradient moves a parameter by `lr/(1 - μ)` times its size: 0.9 is as 10 times the `lr`.
+    /// The share of the velocity that is kept at each step; the default is 0. In the long run a
+    /// constant gradient moves a parameter by `lr/(1 - μ)` times the gradient: 0.9 acts as 10 times
+    /// the `lr`.
     ///
     /// # Panics
     /// If it is outside 0 ≤ μ < 1.
@@ -97,7 +99,7 @@ impl<T: Float> Sgd<T> {
         self
     }
 
-    /// With `true`, steps along the gradient, to where the loss is larger. The default is `false`.
+    /// With `true`, steps along the gradient, to maximize the loss. The default is `false`.
     pub fn with_maximize(mut self, maximize: bool) -> Self {
         self.maximize = maximize;
         self
@@ -122,8 +124,8 @@ impl<T: Float> Sgd<T> {
         self.velocities.get(parameter)
     }
 
-    /// Goes on where another optimiser stopped, with these velocities. What was remembered before,
-    /// also of other parameters, is forgotten.
+    /// Continues from the velocities of another optimiser. All earlier ones, also of other
+    /// parameters, are dropped.
     ///
     /// # Panics
     /// If a tensor is no parameter or was given before, or its velocity is of another shape.
@@ -136,11 +138,11 @@ impl<T: Float> Sgd<T> {
         self.velocities.replace("Sgd", velocities);
     }
 
-    /// Gives every parameter of a module its next value. All are checked before the first one moves.
+    /// Updates every parameter of a module. All parameters are checked before the first one moves.
     ///
-    /// A module is a tensor, a layer, a network of yours, or a tuple of them: `(&mut w, &mut layer)`.
-    /// What is remembered of a parameter goes when the parameter does. Constants within a layer stay as
-    /// they are.
+    /// A module is a tensor, a layer, a network of yours, or a tuple of them:
+    /// `(&mut w, &mut layer)`. The velocity of a dropped parameter is dropped. Constants within a
+    /// layer stay as they are.
     ///
     /// # Panics
     /// As [`Adam::step`](crate::Adam::step). A step that is refused moves nothing.
@@ -153,7 +155,7 @@ impl<T: Float> Sgd<T> {
 
         for (parameter, dp) in reached {
             let velocity = if self.momentum > 0.0 {
-                numbers(self.velocities.of(parameter, || zeros_like(dp)))
+                numbers(self.velocities.get_or_insert(parameter, || zeros_like(dp)))
             } else {
                 &mut []
             };
@@ -168,7 +170,7 @@ impl<T: Float> Sgd<T> {
                 *p -= lr * step;
             }
         }
-        self.velocities.forget_the_gone(count);
+        self.velocities.remove_dropped(count);
     }
     // ANCHOR_END: step
 }

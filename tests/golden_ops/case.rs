@@ -1,4 +1,4 @@
-//! Reads the golden files; their form is told in `tests/golden/README.md`.
+//! Reads the golden files; their form is in `tests/golden/README.md`.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,8 @@
 //! `mdbook test book`: runs the Rust blocks of the pages with Cargo.
 //!
-//! mdBook itself runs a bare `rustdoc --test` on each page, which cannot see the crate. Cargo can: `src/book.rs` makes
-//! each page the documentation of a module, and the name of each test holds the page and the line of its block.
+//! mdBook itself runs a bare `rustdoc --test` on each page, which cannot see the crate. Cargo can:
+//! `src/book.rs` makes each page the documentation of a module, and the name of each test has the page and
+//! the line of its block.
 
 use crate::{Problem, Problems, Source, page};
 use mdbook_preprocessor::book::Book;
@@ -44,34 +45,34 @@ pub fn run(root: &Path, source: &Source, book: &Book) -> Result<(), Failed> {
     }
     let mut command = cargo(root);
     command.args(["test", "--doc", "--package", "evenkeel", "book::"]);
-    // Cargo keeps to itself what a block prints that passes, and so whether an exercise is solved.
+    // Cargo hides what a passing block prints, and so whether an exercise is solved.
     let states = std::env::temp_dir().join(format!("evenkeel-exercises-{}", std::process::id()));
     command.env("EVENKEEL_EXERCISES", &states);
-    let broken = |error: io::Error| Failed::Cargo(format!("cannot be run: {error}"));
+    let cannot_run = |error: io::Error| Failed::Cargo(format!("cannot be run: {error}"));
     let mut cargo = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(broken)?;
+        .map_err(cannot_run)?;
     let errors = cargo.stderr.take().map(|pipe| std::thread::spawn(move || echo(pipe)));
     let output = cargo.stdout.take().map(echo).unwrap_or_default();
     let errors = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
-    let status = cargo.wait().map_err(broken)?;
-    if let Ok(said) = fs::read_to_string(&states) {
+    let status = cargo.wait().map_err(cannot_run)?;
+    if let Ok(reports) = fs::read_to_string(&states) {
         drop(fs::remove_file(&states));
-        eprint!("{}", exercises(&said));
+        eprint!("{}", exercise_states(&reports));
     }
     verdict(status.success(), &expected, &output, &errors)
 }
 
-/// The state of each exercise, in the order of their names.
-fn exercises(said: &str) -> String {
-    let states: BTreeSet<&str> = said.lines().collect();
+/// The state of each exercise, sorted by name.
+fn exercise_states(reports: &str) -> String {
+    let states: BTreeSet<&str> = reports.lines().collect();
     states.iter().map(|state| format!("exercise {state}\n")).collect()
 }
 
-/// Passes on to stderr what Cargo says, since stdout belongs to mdBook, and keeps it.
+/// Copies Cargo's output to stderr, since stdout belongs to mdBook, and returns it.
 fn echo(pipe: impl Read) -> String {
     let mut kept = String::new();
     for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
@@ -99,13 +100,13 @@ fn verdict(
         return Problems::refuse(list.collect()).map_err(Failed::Blocks);
     }
     if !success {
-        let said: Vec<&str> = errors.lines().chain(output.lines()).collect();
-        let Some(at) = said.iter().position(|line| line.starts_with("error")) else {
+        let lines: Vec<&str> = errors.lines().chain(output.lines()).collect();
+        let Some(at) = lines.iter().position(|line| line.starts_with("error")) else {
             return Err(Failed::Cargo("failed before a block ran: its output stands above".into()));
         };
-        let place = said.get(at + 1).and_then(|line| line.trim().strip_prefix("--> "));
+        let place = lines.get(at + 1).and_then(|line| line.trim().strip_prefix("--> "));
         let place = place.map(|place| format!(" at {place}")).unwrap_or_default();
-        return Err(Failed::Cargo(format!("failed before a block ran: {}{place}", said[at])));
+        return Err(Failed::Cargo(format!("failed before a block ran: {}{place}", lines[at])));
     }
     let ran: BTreeSet<_> =
         output.lines().filter_map(|line| test_name(line.strip_prefix("test ")?)).collect();
@@ -119,7 +120,7 @@ fn verdict(
     Problems::refuse(silent.collect()).map_err(Failed::Blocks)
 }
 
-/// The blocks that failed, each with the first thing that was said of it.
+/// The failed blocks, each with the first message about it.
 fn failures(output: &str) -> BTreeMap<(String, usize), String> {
     let mut found = BTreeMap::new();
     let mut section: Option<((String, usize), Vec<&str>)> = None;
@@ -141,7 +142,7 @@ fn failures(output: &str) -> BTreeMap<(String, usize), String> {
         }
     }
     close(&mut section);
-    // A test that failed without a word still stands in the list.
+    // A test that failed without output is still in the list.
     for line in output.lines().filter(|line| line.ends_with(" ... FAILED")) {
         if let Some(block) = line.strip_prefix("test ").and_then(test_name) {
             found.entry(block).or_insert_with(|| "its output stands above".into());
@@ -165,10 +166,10 @@ fn test_name(name: &str) -> Option<(String, usize)> {
     Some((parts.join("/"), line))
 }
 
-/// One line out of what rustdoc printed of a block: the panic's message, or the compiler's first error.
+/// One line of rustdoc's output for a block: the panic's message, or the compiler's first error.
 fn reason(lines: &[&str]) -> String {
     let text = match lines.iter().position(|line| line.contains("panicked at")) {
-        // The place in that line is in a temporary file, so it is left out; the message follows.
+        // The line names a place in a temporary file, so it is left out; the message follows.
         Some(at) => lines[at + 1..]
             .iter()
             .map(|line| line.trim())
@@ -180,7 +181,7 @@ fn reason(lines: &[&str]) -> String {
             .take(4)
             .collect::<Vec<_>>()
             .join(", "),
-        // An exercise says what is wrong and nothing else.
+        // A wrong exercise prints its diagnosis and nothing else.
         None => lines
             .iter()
             .find(|line| line.starts_with("error"))
@@ -193,13 +194,13 @@ fn reason(lines: &[&str]) -> String {
     if text.is_empty() { "its output stands above".into() } else { text }
 }
 
-/// Where what a block wrote to stderr begins.
+/// The first line that a block wrote to stderr.
 fn after_stderr(lines: &[&str]) -> usize {
     lines.iter().position(|line| *line == "stderr:").map_or(lines.len(), |at| at + 1)
 }
 
-/// A Cargo command in the workspace at `root`, as if typed there: `cargo run` sets variables for the
-/// program it runs, and what that program starts must not see them.
+/// A Cargo command in the workspace at `root`, as if typed there: without the variables that `cargo run`
+/// sets for the program it runs.
 pub fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
@@ -244,7 +245,7 @@ failures:
 test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s
 ";
 
-    fn said(success: bool, expected: &[(&str, usize)], output: &str, errors: &str) -> String {
+    fn message(success: bool, expected: &[(&str, usize)], output: &str, errors: &str) -> String {
         let expected: Vec<_> =
             expected.iter().map(|(file, line)| ((*file).to_owned(), *line)).collect();
         verdict(success, &expected, output, errors)
@@ -254,7 +255,7 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
     #[test]
     fn a_block_that_panics_names_its_page_and_line() {
         assert_eq!(
-            said(false, &[("book/src/layer_norm.md", 16)], PANIC, ""),
+            message(false, &[("book/src/layer_norm.md", 16)], PANIC, ""),
             "book/src/layer_norm.md:16: this block failed: assertion `left == right` failed, left: 1, right: 2"
         );
     }
@@ -277,7 +278,7 @@ failures:
     src/../book/src/layer_norm.md - book::layer_norm (line 571)
 ";
         assert_eq!(
-            said(false, &[("book/src/layer_norm.md", 571)], output, ""),
+            message(false, &[("book/src/layer_norm.md", 571)], output, ""),
             "book/src/layer_norm.md:571: this block failed: your dγ sums over the features: shape (2, 1), expected (5,)"
         );
     }
@@ -285,7 +286,7 @@ failures:
     #[test]
     fn the_states_of_the_exercises_are_listed_by_name() {
         assert_eq!(
-            exercises("b: solved\na: not solved yet: todo!() at line 2\n"),
+            exercise_states("b: solved\na: not solved yet: todo!() at line 2\n"),
             "exercise a: not solved yet: todo!() at line 2\nexercise b: solved\n"
         );
     }
@@ -303,7 +304,7 @@ failures:
     src/../book/src/iris.md - book::iris (line 7)
 ";
         assert_eq!(
-            said(false, &[("book/src/iris.md", 7)], output, ""),
+            message(false, &[("book/src/iris.md", 7)], output, ""),
             "book/src/iris.md:7: this block failed: error[E0425]: cannot find value `nothing` in this scope"
         );
     }
@@ -313,7 +314,7 @@ failures:
         let errors =
             "   Compiling evenkeel\nerror[E0308]: mismatched types\n --> src/lib.rs:7:24\n";
         assert_eq!(
-            said(false, &[("book/src/iris.md", 7)], "", errors),
+            message(false, &[("book/src/iris.md", 7)], "", errors),
             "cargo test --doc --package evenkeel: failed before a block ran: error[E0308]: mismatched types at src/lib.rs:7:24"
         );
     }
@@ -321,9 +322,9 @@ failures:
     #[test]
     fn a_block_that_was_never_run_is_a_failure() {
         let output = "test src/../book/src/iris.md - book::iris (line 4) - should panic ... ok\n";
-        assert_eq!(said(true, &[("book/src/iris.md", 4)], output, ""), "");
+        assert_eq!(message(true, &[("book/src/iris.md", 4)], output, ""), "");
         assert!(
-            said(true, &[("book/src/tensor.md", 9)], output, "")
+            message(true, &[("book/src/tensor.md", 9)], output, "")
                 .starts_with("book/src/tensor.md:9: this block was not run: ")
         );
     }
@@ -332,7 +333,7 @@ failures:
     fn a_failure_without_output_is_still_one() {
         let output = "test src/../book/src/iris.md - book::iris (line 4) ... FAILED\n";
         assert_eq!(
-            said(false, &[], output, ""),
+            message(false, &[], output, ""),
             "book/src/iris.md:4: this block failed: its output stands above"
         );
     }

@@ -1,6 +1,6 @@
-//! mdBook's `{{#…}}` helpers: which a page may use, and whether what they name is there.
+//! mdBook's `{{#…}}` helpers: which ones a page may use, and whether the files and anchors they name exist.
 //!
-//! mdBook itself only logs a file or an anchor that is missing, and the page then shows nothing or the raw helper.
+//! mdBook itself only logs a missing file or anchor, and the page then shows nothing or the raw helper.
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ use std::path::Path;
 pub struct Helper<'a> {
     /// Where it starts, in bytes.
     pub start: usize,
-    /// The whole of it, braces included.
+    /// The whole helper, braces included.
     pub text: &'a str,
     kind: &'a str,
     argument: &'a str,
 }
 
-/// Every helper that mdBook would act on, and every one that it would leave standing as text.
+/// Every helper that mdBook would act on, and every one that it would leave as text.
 pub fn find(text: &str) -> Vec<Helper<'_>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -25,7 +25,7 @@ pub fn find(text: &str) -> Vec<Helper<'_>> {
         let Some(body) = inner.strip_prefix('#') else { continue };
         let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
         if text[..start].ends_with('\\') && inner.len() == text.len() - at {
-            // mdBook takes the backslash away and leaves the rest of it, up to the last braces of the line.
+            // mdBook removes the backslash and leaves the rest as text, up to the last braces of the line.
             at = text[start..line_end].rfind("}}").map_or(at, |i| start + i + 2);
             continue;
         }
@@ -51,7 +51,7 @@ impl Helper<'_> {
             && self.argument.split_once(':').is_some_and(|(_, anchor)| is_name(anchor))
     }
 
-    /// What is wrong with it, for a page that stands in `dir`.
+    /// What is wrong with the helper, for a page in `dir`.
     pub fn problem(&self, dir: &Path) -> Option<String> {
         match self.kind {
             "title" if !self.argument.is_empty() => None,
@@ -93,7 +93,7 @@ impl Helper<'_> {
     }
 }
 
-/// An anchor must start, hold something, and end.
+/// An anchor must begin, hold a line, and end.
 fn anchor_problem(file: &str, anchor: &str, text: &str) -> Option<String> {
     let named = |line: &str, word: &str| {
         line.split_once(word).is_some_and(|(_, rest)| {
@@ -118,7 +118,7 @@ fn anchor_problem(file: &str, anchor: &str, text: &str) -> Option<String> {
     Some(format!("include of {file}: expected a line `ANCHOR_END: {anchor}` in it, got none"))
 }
 
-/// A blank line would end the HTML block that the picture stands in, and Markdown would read the rest of it.
+/// A blank line would end the HTML block of the picture, and Markdown would read the rest of it.
 fn svg_problem(file: &str, text: &str) -> Option<String> {
     if !text.starts_with("<svg") {
         return Some(format!(
@@ -141,7 +141,7 @@ fn is_name_char(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '-'
 }
 
-/// The text on one line, cut where it is long: for messages.
+/// The text on one line, cut after 80 characters, for messages.
 pub fn one_line(text: &str) -> String {
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match flat.char_indices().nth(80) {

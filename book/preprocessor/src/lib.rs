@@ -1,9 +1,10 @@
 //! Checks the pages of the book and turns their formulas into MathML.
 //!
-//! The press calls this library; a stock mdBook calls the command of the same name. Both hand over the pages *before*
-//! mdBook's own `links` preprocessor, so that a line number here is the line of the file.
+//! The press calls this library; a stock mdBook calls the command of the same name. Both pass the pages
+//! *before* mdBook's own `links` preprocessor, so that a line number here is the line of the file.
 //!
-//! What a page must keep is listed in [`page::transform`]; what the list of pages must keep, in [`check_summary`].
+//! The rules for a page are listed in [`page::transform`], those for the list of pages in
+//! [`check_summary`].
 
 mod doctests;
 mod includes;
@@ -20,14 +21,14 @@ use std::path::{Path, PathBuf};
 pub use doctests::cargo;
 pub use summary::check_summary;
 
-/// One thing that is wrong with the book, and where.
+/// One problem of the book, and its place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// The file as the reader types it from the top of the repository: `book/src/layer_norm.md`.
+    /// The path of the file from the top of the repository: `book/src/layer_norm.md`.
     pub file: String,
     /// The line, from 1.
     pub line: usize,
-    /// What is wrong, what was expected, what was there.
+    /// What is wrong, what was expected, what was found.
     pub what: String,
 }
 
@@ -37,7 +38,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with the book, in the order of the files and their lines: one line each.
+/// All problems of the book, sorted by file and line; printed, one line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
@@ -69,7 +70,7 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Where the pages are, and what to call them in a message.
+/// The folder of the pages, and its name in messages.
 #[derive(Debug, Clone)]
 pub struct Source {
     dir: PathBuf,
@@ -77,7 +78,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The pages of the book at `root`, which stand in its folder `src`.
+    /// The pages of the book at `root`, in its folder `src`.
     pub fn new(root: &Path, src: &Path) -> Self {
         let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
         let book = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -90,7 +91,7 @@ impl Source {
     }
 
     fn label_of(&self, chapter: &Chapter) -> Option<String> {
-        // Where mdBook read it, not where it will be written: `README.md` becomes `index.md`.
+        // The path that mdBook read, not the one it will write: `README.md` becomes `index.md`.
         chapter.source_path.as_deref().map(|path| self.label(path))
     }
 }
@@ -102,7 +103,7 @@ fn slashes(path: &Path) -> String {
 /// Checks every page of `book` and turns its formulas into MathML.
 ///
 /// # Errors
-/// All that is wrong with the pages, in one list.
+/// All problems of the pages, in one list.
 pub fn transform(source: &Source, book: &mut Book) -> std::result::Result<(), Problems> {
     let mut problems = Vec::new();
     if book.chapters().next().is_none() {
@@ -119,7 +120,7 @@ pub fn transform(source: &Source, book: &mut Book) -> std::result::Result<(), Pr
     Problems::refuse(problems)
 }
 
-/// The preprocessor, as mdBook knows it.
+/// The preprocessor, in the form that mdBook calls.
 #[derive(Debug, Default)]
 pub struct EvenKeel;
 

@@ -26,16 +26,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reads the book from stdin and answers with the book, or with what is wrong.
+/// Reads the book from stdin, and writes the book or its problems to stdout.
 fn answer() -> Result<()> {
     let (context, book) = parse_input(io::stdin())?;
     let mut stdout = io::stdout().lock();
     match EvenKeel.run(&context, book) {
         Ok(book) => serde_json::to_writer(&mut stdout, &book)?,
         Err(problems) => {
-            // If this command failed, mdBook's last line would be "exited unsuccessfully", which helps nobody. A
-            // JSON string where it expects a book makes it refuse the book too, and quote the string: the last line
-            // is then the one that names the page and the line.
+            // If this command failed, mdBook's last line would be "exited unsuccessfully", which helps
+            // nobody. mdBook also refuses a JSON string in place of a book, and quotes the string: then its
+            // last line names the page and the line.
             eprintln!("{problems}");
             serde_json::to_writer(&mut stdout, &problems.to_string().replace('\n', "; "))?;
         }

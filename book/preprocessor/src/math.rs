@@ -9,7 +9,7 @@ pub enum Style {
     Display,
 }
 
-/// Why a formula was refused, and how many lines below its first one.
+/// Why a formula was refused, and in which of its lines, from 0.
 #[derive(Debug)]
 pub struct Refused {
     pub line: usize,
@@ -28,7 +28,7 @@ pub fn render(tex: &str, style: Style) -> Result<String, Refused> {
         return Err(Refused { line: 0, reason: "it is empty".into() });
     }
     match converter.convert_with_local_state(tex, display) {
-        // Chromium draws no `menclose`: the strike would be missing, and the formula would say something else.
+        // Chromium does not draw `menclose`: without the strike the formula would mean something else.
         Ok(result) if result.mathml.contains("<menclose") => Err(Refused {
             line: 0,
             reason: "it strikes something out, which not every browser draws".into(),
@@ -37,7 +37,8 @@ pub fn render(tex: &str, style: Style) -> Result<String, Refused> {
             let mathml = hide_from_markdown(&lines_over_and_under(&result.mathml));
             Ok(match style {
                 Style::Inline => mathml,
-                // The wrapper scrolls when the formula is wider than the screen; a paragraph may hold a span, not a div.
+                // The wrapper scrolls if the formula is wider than the screen. A paragraph may hold a span,
+                // not a div.
                 Style::Display => format!(r#"<span class="math-display">{mathml}</span>"#),
             })
         }
@@ -52,16 +53,16 @@ pub fn render(tex: &str, style: Style) -> Result<String, Refused> {
     }
 }
 
-/// `\overline` and `\underline` come as a combining character, which fonts draw to the left of where it stands; these are
-/// the characters that stretch.
+/// Replaces the combining character of `\overline` and `\underline`, which fonts draw too far to the left,
+/// by one that stretches.
 fn lines_over_and_under(mathml: &str) -> String {
     mathml
         .replace("\u{332}</mo></mover>", "\u{203e}</mo></mover>")
         .replace("\u{332}</mo></munder>", "_</mo></munder>")
 }
 
-/// Writes the punctuation of the text between tags as character references, so that `*`, `_`, `|`, … mean nothing to
-/// Markdown. A browser reads the same formula.
+/// Writes the punctuation between tags as character references, so that `*`, `_`, `|`, … mean nothing to
+/// Markdown. A browser shows the same formula.
 fn hide_from_markdown(mathml: &str) -> String {
     let mut out = String::with_capacity(mathml.len() + 64);
     let (mut in_tag, mut in_reference) = (false, false);

@@ -6,10 +6,10 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use std::ops::Range;
 use std::path::Path;
 
-/// What a *use* block may say besides `rust`.
+/// The attributes that a *use* block may have besides `rust`.
 const USE_ATTRIBUTES: [&str; 3] = ["editable", "should_panic", "standalone_crate"];
 
-/// The attribute that makes a block an exercise, before its name.
+/// The attribute that makes a block an exercise, without the exercise's name.
 const EXERCISE: &str = "exercise-";
 
 const LONE_DOLLAR: &str = "$ that opens or closes no formula: expected $…$ with no space next to the dollars, or $$…$$ \
@@ -20,22 +20,24 @@ const LONE_DOLLAR: &str = "$ that opens or closes no formula: expected $…$ wit
 pub struct Fence {
     /// The line of its fence, from 1.
     pub line: usize,
-    /// What stands behind the fence; `None` for an indented block.
+    /// The text after the fence; `None` for an indented block.
     pub info: Option<String>,
-    /// The lines between.
+    /// The lines between the fences.
     pub body: String,
 }
 
-/// Checks the text of a page and turns its formulas into MathML. The page stands in the folder `dir` and is called
-/// `label` in messages, which are added to `problems`:
+/// Checks the text of a page and turns its formulas into MathML. The page is in the folder `dir` and is
+/// called `label` in messages. A broken rule adds to `problems`:
 ///
-/// * every code block is fenced and says its language;
-/// * Rust blocks are of two kinds: *use* (`rust`, with `editable`, `standalone_crate` or `should_panic`), which runs
-///   and asserts, and *source* (`rust,ignore`), which holds one include by anchor and nothing else;
-/// * an exercise (`rust,editable,standalone_crate,exercise-NAME`) is a *use* block that two hidden lines, its first and
-///   its last, hand to the exercise of that name in place of an assert;
-/// * `{{#include}}` names a file, and an anchor if any, that exist; no other helper but `{{#title}}`;
-/// * every formula parses, and no dollar stands alone.
+/// * every code block is fenced and names its language;
+/// * Rust blocks are of two kinds: *use* (`rust`, with `editable`, `standalone_crate` or `should_panic`),
+///   which runs and asserts, and *source* (`rust,ignore`), which holds one include by anchor and nothing
+///   else;
+/// * an exercise (`rust,editable,standalone_crate,exercise-NAME`) is a *use* block that asserts nothing:
+///   its first and its last line are hidden and pass it to the exercise of that name;
+/// * `{{#include}}` names a file that exists, and an anchor, if any, that exists; the only other helper is
+///   `{{#title}}`;
+/// * every formula parses, and every dollar belongs to a formula.
 pub fn transform(text: &str, label: &str, dir: &Path, problems: &mut Vec<Problem>) -> String {
     let mut report =
         |line: usize, what: String| problems.push(Problem { file: label.into(), line, what });
@@ -213,7 +215,7 @@ impl Fence {
                 let plain = language
                     .chars()
                     .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-_".contains(c));
-                // rustdoc takes these for Rust, or a reader does: they would be a third kind.
+                // rustdoc or a reader takes these for Rust: they would be a third kind.
                 let rust = language.starts_with("edition")
                     || ["ignore", "no_run", "should_panic", "compile_fail", "test_harness", "rs"]
                         .contains(&language)
@@ -256,8 +258,9 @@ impl Fence {
             .then(|| "rust block proves nothing: expected an assert (hidden lines count) or should_panic, got neither".into())
     }
 
-    /// An exercise stands alone, so that a reader's slip does not un-merge the tests of all other blocks. Its first and
-    /// last lines are fixed: what a check says of a line counts from the first, and what a reader prints comes before it.
+    /// An exercise is a crate of its own, so that a reader's error does not keep all other blocks from
+    /// being compiled together. Its first and last lines are fixed: the check counts lines from the first,
+    /// and it runs after the reader's own output.
     fn exercise_problem(&self, name: &str, attributes: &[String]) -> Option<String> {
         let wanted = ["editable", "standalone_crate", &format!("{EXERCISE}{name}")];
         if attributes != wanted {
@@ -278,14 +281,15 @@ impl Fence {
     }
 }
 
-/// The name in `exercise-name`: that of a function.
+/// The name in `exercise-name`, which is that of a function.
 fn exercise(attribute: &str) -> Option<&str> {
     let name = attribute.strip_prefix(EXERCISE)?;
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     (!name.is_empty() && name.chars().all(plain)).then_some(name)
 }
 
-/// Whether a block calls an assertion: a word that starts with `assert`, outside a comment, as a macro or a function.
+/// Whether a block calls an assertion: a macro or a function whose name starts with `assert`, outside a
+/// comment.
 fn asserts(code: &str) -> bool {
     code.lines().map(|line| line.split("//").next().unwrap_or(line)).any(|line| {
         line.match_indices("assert").any(|(at, _)| {
@@ -339,7 +343,7 @@ mod tests {
         );
     }
 
-    /// What mdBook's Markdown pass makes of a page.
+    /// The output of mdBook's Markdown pass for a page.
     fn html(text: &str) -> String {
         let out = passes(text);
         let options =
@@ -392,7 +396,7 @@ mod tests {
         refused("a\n\nb $\\nonsense$\n", "book/src/page.md:3: formula does not parse: ");
         refused("$$\na\n= \\frac{1}\n$$\n", "book/src/page.md:3: formula does not parse: ");
         refused("costs $ 5\n", "book/src/page.md:1: $ that opens or closes no formula");
-        // Markdown takes the plus sign for a list, so the formula is none; both its ends are named.
+        // Markdown takes the plus sign for a list, so this is no formula; both its ends are named.
         let (_, problems) = run("$$\na\n+ b\n$$\n");
         assert!(
             problems[0].starts_with("book/src/page.md:1: $") && problems.len() == 4,

@@ -15,11 +15,11 @@ pub(crate) fn no_pages(source: &Source) -> Problem {
     }
 }
 
-/// Checks that `SUMMARY.md` is there, lists a page, and that each page it lists is a file of its own inside the folder.
-/// mdBook would stop at the first of them, or make the file.
+/// Checks that `SUMMARY.md` exists and lists a page, and that each listed page is a different file inside
+/// the folder. mdBook would stop at the first problem, or create a missing page.
 ///
 /// # Errors
-/// One problem for each entry at fault.
+/// One problem for each wrong entry.
 pub fn check_summary(source: &Source) -> Result<(), Problems> {
     let mut problems = Vec::new();
     let mut report =

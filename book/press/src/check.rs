@@ -8,13 +8,14 @@ use scraper::{ElementRef, Html, Selector};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-/// Renders the book aside, checks it, and says how much was checked.
+/// Renders the book into a temporary folder, checks it, and prints how much was checked.
 pub fn run(workspace: &Workspace) -> Result<()> {
     let temporary = tempfile::tempdir()?;
     let pages = temporary.path().join("pages");
     let mut problems = render::render(&workspace.book, &pages)?;
     let files = render::files(&pages)?;
-    let mut report = site(&files, &workspace.book.join("src"), &render::name(&workspace.book));
+    let mut report =
+        check_pages(&files, &workspace.book.join("src"), &render::name(&workspace.book));
     problems.append(&mut report.problems);
     problems.append(&mut exercises::problems(workspace)?);
     let mut figures = figures::check_all(workspace)?;
@@ -48,7 +49,7 @@ struct Report {
     problems: Vec<String>,
 }
 
-/// A page and what is asked about it over and over.
+/// A page, and its ids, which are looked up often.
 struct Page {
     html: Html,
     ids: HashSet<String>,
@@ -58,8 +59,8 @@ fn select(selector: &str) -> Selector {
     Selector::parse(selector).expect("a selector written here")
 }
 
-/// Checks a rendered book; `src` holds its Markdown, to name lines by.
-fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
+/// Checks a rendered book; `src` holds its Markdown, for the line numbers in messages.
+fn check_pages(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
     let mut report = Report::default();
     let (with_id, loads) = (
         select("[id]"),
@@ -80,7 +81,7 @@ fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
         .collect();
 
     for (name, page) in &pages {
-        // The first page once more.
+        // A copy of the first page.
         if *name == "index.html"
             && !src.join("README.md").is_file()
             && !src.join("index.md").is_file()
@@ -93,7 +94,7 @@ fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
             report.pages += 1;
         }
         let mut problems = BTreeSet::new();
-        // The place, as near as it can be told: the line of the Markdown that holds `needle`.
+        // The place of a problem: the first line of the Markdown that holds `needle`, or else the page.
         let mut problem = |needle: &str, what: String| {
             let of = |text: &String| text.lines().position(|line| line.contains(needle));
             let line = text.as_ref().filter(|_| !needle.is_empty()).and_then(of);
@@ -157,7 +158,7 @@ fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
                 );
             }
         }
-        // What `cargo book new-page` and `new-exercise` leave to the writer. Each is a line of its own.
+        // The lines with `TODO: ` that `cargo book new-page` and `new-exercise` left to the writer.
         for left in
             text.iter().flat_map(|text| text.lines()).filter_map(|line| line.split_once("TODO: "))
         {
@@ -186,7 +187,7 @@ fn site(files: &BTreeMap<String, Vec<u8>>, src: &Path, book: &str) -> Report {
     report
 }
 
-/// Each picture says in words what it shows.
+/// Checks that each picture has a text that says what it shows.
 fn pictures(main: &ElementRef<'_>) -> Vec<(String, String)> {
     let mut problems = Vec::new();
     let words = |element: ElementRef<'_>| !element.text().collect::<String>().trim().is_empty();
@@ -234,7 +235,7 @@ fn pictures(main: &ElementRef<'_>) -> Vec<(String, String)> {
     problems
 }
 
-/// A link may lead out of the book; one that stays must lead somewhere.
+/// A link may lead out of the book; a link within the book must have a target.
 fn link_problem(
     page: &str,
     href: &str,
@@ -316,7 +317,7 @@ fn urls(css: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// The problems of a book of one page, whose Markdown is the same as what stands in its HTML.
+    /// The problems of a book of one page, whose Markdown is the same as its HTML.
     fn problems(main: &str) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a.md"), main).unwrap();
@@ -330,7 +331,7 @@ mod tests {
         ];
         let files =
             files.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect();
-        site(&files, dir.path(), "book").problems
+        check_pages(&files, dir.path(), "book").problems
     }
 
     fn refused(main: &str, part: &str) {

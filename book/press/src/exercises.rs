@@ -1,6 +1,7 @@
-//! What the pages hold of each exercise: one stub, one solution that the tests run, one row of the list.
+//! Checks that the pages have, of each exercise, one stub, one solution that the tests run, and one row of
+//! the list.
 //!
-//! The stub's own form is a rule for every page, and the preprocessor has it.
+//! The form of the stub is a rule for every page, which the preprocessor checks.
 
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
@@ -8,13 +9,13 @@ use evenkeel_preprocessor::page::{Fence, fences};
 use std::path::Path;
 
 /// A block of a page, and the page's stem.
-struct Block {
+struct PageBlock {
     page: String,
     fence: Fence,
 }
 
-impl Block {
-    /// The function in it, from `fn` to its end.
+impl PageBlock {
+    /// The function in the block, from `fn` to its end.
     fn function(&self) -> &str {
         let body = &self.fence.body;
         let start = body.find("fn ").unwrap_or(body.len());
@@ -47,8 +48,8 @@ pub fn problems(workspace: &Workspace) -> Result<Vec<String>> {
     for name in &names {
         let tests = workspace.root.join(format!("tests/exercises/{name}.rs"));
         let tested = std::fs::read_to_string(tests).unwrap_or_default();
-        let of_name = of(name, &blocks, &tested, &list);
-        problems.extend(of_name.err().map(|what| format!("exercise {name}: {what}")));
+        let checked = check_exercise(name, &blocks, &tested, &list);
+        problems.extend(checked.err().map(|what| format!("exercise {name}: {what}")));
     }
     for (element, times) in
         [("class=\"exercise-state\"", names.len()), ("<div id=\"exercise-progress\"></div>", 1)]
@@ -63,24 +64,29 @@ pub fn problems(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// The Rust blocks of all pages.
-fn blocks(src: &Path) -> Result<Vec<Block>> {
+/// The code blocks of all pages.
+fn blocks(src: &Path) -> Result<Vec<PageBlock>> {
     let mut found = Vec::new();
     for entry in src.read_dir().context("the pages")? {
         let path = entry?.path();
         if path.extension().is_some_and(|ending| ending == "md") {
             let page = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let fences = fences(&std::fs::read_to_string(&path)?);
-            found.extend(fences.into_iter().map(|fence| Block { page: page.clone(), fence }));
+            found.extend(fences.into_iter().map(|fence| PageBlock { page: page.clone(), fence }));
         }
     }
     Ok(found)
 }
 
 /// What is wrong with one exercise.
-fn of(name: &str, blocks: &[Block], tested: &str, list: &str) -> Result<(), String> {
+fn check_exercise(
+    name: &str,
+    blocks: &[PageBlock],
+    tested: &str,
+    list: &str,
+) -> Result<(), String> {
     let opening = format!("# let exercise = evenkeel::exercises::{name}();\n");
-    let info = |block: &Block| block.fence.info.clone().unwrap_or_default();
+    let info = |block: &PageBlock| block.fence.info.clone().unwrap_or_default();
     let own = blocks.iter().filter(|block| block.fence.body.starts_with(&opening));
     let (stubs, solutions): (Vec<_>, Vec<_>) =
         own.partition(|block| info(block).contains("exercise-"));
@@ -90,7 +96,7 @@ fn of(name: &str, blocks: &[Block], tested: &str, list: &str) -> Result<(), Stri
     let [solution] = solutions[..] else {
         return Err(format!("expected one solution in the pages, got {}", solutions.len()));
     };
-    let expect = |holds: bool, block: &Block, what: &str| {
+    let expect = |holds: bool, block: &PageBlock, what: &str| {
         holds.then_some(()).ok_or_else(|| format!("{}: expected {what}", block.place()))
     };
 
@@ -134,9 +140,9 @@ mod tests {
         "| <span class=\"exercise-state\" data-exercise=\"a\"></span> [A](page.md#a) |\n";
 
     fn problem(page: &str, tested: &str, list: &str) -> Option<String> {
-        let block = |fence| Block { page: "page".into(), fence };
+        let block = |fence| PageBlock { page: "page".into(), fence };
         let blocks: Vec<_> = fences(page).into_iter().map(block).collect();
-        of("a", &blocks, tested, list).err()
+        check_exercise("a", &blocks, tested, list).err()
     }
 
     #[test]

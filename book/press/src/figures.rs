@@ -1,8 +1,9 @@
 //! `cargo book figures`: each figure is an example of the crate, of the same name as its page.
 //!
-//! Run without arguments, in a build with optimisation, an example measures and writes `book/src/figures/NAME.csv` and `NAME.svg`; with `--redraw` it
-//! draws the picture from the numbers that are there; with `--out DIR` it writes to another folder; with `--what` it says in one word what it measures:
-//! `numbers`, the same ones every time, which a check measures again, or `times`, which a check can only draw again.
+//! Without arguments, in an optimised build, an example measures and writes `book/src/figures/NAME.csv` and
+//! `NAME.svg`. With `--redraw` it draws the picture from the existing numbers; with `--out DIR` it writes
+//! to another folder. With `--what` it prints what it measures: `numbers`, the same every time, which a
+//! check measures again, or `times`, which a check can only draw again.
 
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Measuring takes time, and means nothing without optimisation where it is time that is measured. Drawing comes with it.
+/// Optimised: measuring takes time, and measured times mean nothing otherwise.
 const PROFILE: &str = "release";
 
 /// Measures and draws the named figures, or all.
@@ -29,13 +30,13 @@ pub fn draw(workspace: &Workspace, names: &[String]) -> Result<()> {
     for stem in &stems {
         bar.set_message(stem.clone());
         let started = Instant::now();
-        example(workspace, stem, &[])?;
+        run_example(workspace, stem, &[])?;
         for extension in ["csv", "svg"] {
             let file = folder(workspace).join(format!("{stem}.{extension}"));
             if !file.is_file() {
                 bail!(
                     "examples/{stem}.rs: expected it to write {}, got no such file",
-                    shown(workspace, &file)
+                    relative(workspace, &file)
                 );
             }
         }
@@ -47,9 +48,9 @@ pub fn draw(workspace: &Workspace, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Measures and draws again, aside, and compares with what is committed.
+/// Measures and draws again in a temporary folder, and compares with the committed files.
 pub fn check(workspace: &Workspace, names: &[String]) -> Result<()> {
-    let checked = stale(workspace, &choose(workspace, names)?)?;
+    let checked = compare(workspace, &choose(workspace, names)?)?;
     for problem in &checked.problems {
         eprintln!("error: {problem}");
     }
@@ -64,11 +65,11 @@ pub fn check(workspace: &Workspace, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What is wrong with any committed figure.
+/// What is wrong with the committed figures.
 pub fn check_all(workspace: &Workspace) -> Result<Checked> {
     let stems = stems(workspace)?;
-    let mut checked = stale(workspace, &stems)?;
-    for file in committed(&folder(workspace))?.into_keys() {
+    let mut checked = compare(workspace, &stems)?;
+    for file in figure_files(&folder(workspace))?.into_keys() {
         // `layer_norm` may draw `layer_norm.svg` and `layer_norm_backward.svg`.
         let of = |stem: &String| {
             file.strip_prefix(stem.as_str()).is_some_and(|rest| rest.starts_with(['.', '_']))
@@ -85,9 +86,9 @@ pub fn check_all(workspace: &Workspace) -> Result<Checked> {
 /// What a check did, and what it found.
 #[derive(Debug, Default)]
 pub struct Checked {
-    /// Measured again, and drawn from that.
+    /// The number of figures measured and drawn again.
     measured: usize,
-    /// Drawn again from the committed numbers, since these are times.
+    /// The number of figures only drawn again, from committed times.
     redrawn: usize,
     pub problems: Vec<String>,
 }
@@ -108,9 +109,9 @@ impl Checked {
     }
 }
 
-fn stale(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<Checked> {
+fn compare(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<Checked> {
     compile(workspace, stems)?;
-    let committed = committed(&folder(workspace))?;
+    let committed = figure_files(&folder(workspace))?;
     let mut checked = Checked::default();
     for stem in stems {
         let mend = format!("`cargo book figures {stem}` writes it");
@@ -124,7 +125,7 @@ fn stale(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<Checked> {
         }
         let temporary = tempfile::tempdir()?;
         let out = temporary.path().to_str().context("the temporary folder")?;
-        let times = match example(workspace, stem, &["--what"])?.trim() {
+        let times = match run_example(workspace, stem, &["--what"])?.trim() {
             "numbers" => false,
             "times" => true,
             other => bail!(
@@ -132,7 +133,7 @@ fn stale(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<Checked> {
                 other.lines().next().unwrap_or_default()
             ),
         };
-        // Times are other ones in every run: there is nothing to compare but the picture of those that are committed.
+        // Times differ in every run, so only the picture of the committed ones is compared.
         let (arguments, made_from, files) = if times {
             checked.redrawn += 1;
             (vec!["--redraw", "--out", out], "what its numbers draw", vec![format!("{stem}.svg")])
@@ -140,8 +141,8 @@ fn stale(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<Checked> {
             checked.measured += 1;
             (vec!["--out", out], "what its program measures", vec![csv, format!("{stem}.svg")])
         };
-        example(workspace, stem, &arguments)?;
-        let made = self::committed(temporary.path())?;
+        run_example(workspace, stem, &arguments)?;
+        let made = figure_files(temporary.path())?;
         for file in files.iter().filter(|file| !made.contains_key(*file)) {
             checked.problems.push(format!(
                 "examples/{stem}.rs: expected {} to write {file}, got no file",
@@ -162,7 +163,7 @@ fn stale(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<Checked> {
     Ok(checked)
 }
 
-/// The first line in which a committed file is not as it is made now, and what stands there.
+/// The first line in which a committed file differs from the new one, and the two texts.
 fn difference(old: &[u8], new: &[u8]) -> Option<(usize, String)> {
     if old == new {
         return None;
@@ -181,25 +182,26 @@ fn difference(old: &[u8], new: &[u8]) -> Option<(usize, String)> {
     let same = old.zip(new).map_or(0, |(old, new)| {
         old.chars().zip(new.chars()).take_while(|(old, new)| old == new).count()
     });
-    let shown = |line: Option<&&str>| line.map_or("no such line".into(), |line| part(line, same));
+    let shown =
+        |line: Option<&&str>| line.map_or("no such line".into(), |line| excerpt(line, same));
     Some((first + 1, format!("{}, got {}{others}", shown(new), shown(old))))
 }
 
-/// A line; of a long one, what is near the place.
-fn part(line: &str, place: usize) -> String {
-    const MOST: usize = 60;
+/// A line, or of a long one the part around a place.
+fn excerpt(line: &str, place: usize) -> String {
+    const MAX_CHARS: usize = 60;
     let length = line.chars().count();
-    if length <= MOST {
+    if length <= MAX_CHARS {
         return format!("`{line}`");
     }
-    let start = place.saturating_sub(MOST / 2).min(length - MOST);
-    let shown: String = line.chars().skip(start).take(MOST).collect();
+    let start = place.saturating_sub(MAX_CHARS / 2).min(length - MAX_CHARS);
+    let shown: String = line.chars().skip(start).take(MAX_CHARS).collect();
     let before = if start > 0 { "…" } else { "" };
-    let after = if start + MOST < length { "…" } else { "" };
+    let after = if start + MAX_CHARS < length { "…" } else { "" };
     format!("`{before}{shown}{after}`")
 }
 
-/// Every example of the crate.
+/// The names of all examples of the crate.
 fn stems(workspace: &Workspace) -> Result<BTreeSet<String>> {
     let Ok(entries) = std::fs::read_dir(workspace.root.join("examples")) else {
         return Ok(BTreeSet::new());
@@ -250,8 +252,8 @@ fn compile(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-/// Runs an example, and returns what it says.
-fn example(workspace: &Workspace, stem: &str, arguments: &[&str]) -> Result<String> {
+/// Runs an example, and returns its output.
+fn run_example(workspace: &Workspace, stem: &str, arguments: &[&str]) -> Result<String> {
     let mut cargo = workspace.cargo();
     cargo.args(["run", "--quiet", "--profile", PROFILE, "--example", stem]);
     if !arguments.is_empty() {
@@ -276,12 +278,12 @@ fn folder(workspace: &Workspace) -> PathBuf {
     workspace.book.join("src/figures")
 }
 
-fn shown(workspace: &Workspace, path: &std::path::Path) -> String {
+fn relative(workspace: &Workspace, path: &std::path::Path) -> String {
     path.strip_prefix(&workspace.root).unwrap_or(path).display().to_string()
 }
 
 /// The tables and pictures in a folder, by name.
-fn committed(folder: &std::path::Path) -> Result<BTreeMap<String, Vec<u8>>> {
+fn figure_files(folder: &std::path::Path) -> Result<BTreeMap<String, Vec<u8>>> {
     if !folder.is_dir() {
         return Ok(BTreeMap::new());
     }

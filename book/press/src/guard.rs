@@ -1,8 +1,8 @@
-//! Who may ask: this machine's own browser, and of its pages only those that the press served.
+//! Who may ask: this machine's own browser, and for a run only a page that the press served.
 
 use axum::http::{HeaderMap, header};
 
-/// Whether a request names this machine. A page of another site that had its name point here would send that name.
+/// Whether a request names this machine. A page of another site whose name leads here sends that name.
 pub fn is_loopback(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
         return false;
@@ -14,7 +14,7 @@ pub fn is_loopback(headers: &HeaderMap) -> bool {
     ["127.0.0.1", "localhost", "[::1]"].iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
-/// Whether a page of this very address asks: a browser says so itself whenever a page sends something.
+/// Whether a page of this very address asks: a browser adds the origin to each POST of a page.
 pub fn is_own_origin(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let (Some(host), Some(origin)) = (text(header::HOST), text(header::ORIGIN)) else {

@@ -1,4 +1,4 @@
-// Keeps an open page fresh: reloads it when the press has rendered other pages, and shows what is wrong when it cannot.
+// Reloads an open page when the press has rendered it anew, and shows the error when the press cannot.
 "use strict";
 (() => {
     const loaded = document.querySelector('meta[name="render"]')?.content;
@@ -40,7 +40,7 @@
         source = new EventSource("/-/events");
         source.onmessage = (event) => {
             const status = JSON.parse(event.data);
-            // A page that was open while the press was restarted is told on the way back.
+            // A page that was open while the press was restarted learns of it here.
             if (status.render !== loaded) {
                 location.reload();
             } else {
@@ -49,7 +49,7 @@
         };
     }
 
-    // A browser grants a host six connections, so a page that nobody looks at gives its one back.
+    // A browser allows a host six connections, so a page that is not visible closes its own.
     function follow() {
         if (document.visibilityState === "visible") {
             if (!source) {

@@ -1,4 +1,5 @@
-//! The press: builds, serves and watches the book, draws its figures and checks it. `cargo book --help` lists it all.
+//! The press: builds, serves and watches the book, draws its figures and checks it. For its commands see
+//! `cargo book --help`.
 
 mod check;
 mod exercises;
@@ -26,7 +27,7 @@ use workspace::Workspace;
 #[command(name = "cargo book", bin_name = "cargo book", version)]
 struct Cli {
     #[command(subcommand)]
-    command: Option<Do>,
+    command: Option<Command>,
     #[command(flatten)]
     serve: Serve,
     /// The folder of book.toml, if not this workspace's `book`
@@ -35,7 +36,7 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Do {
+enum Command {
     /// Serve the book on this machine and reload its pages when a file is saved
     Serve(Serve),
     /// Write static pages that open without a server and without a network
@@ -100,13 +101,13 @@ impl Serve {
             open: (self.open || before.open || serve::desktop())
                 && !self.no_open
                 && !before.no_open,
-            patience: (!self.no_run && !before.no_run).then(|| Duration::from_secs(seconds)),
+            time_limit: (!self.no_run && !before.no_run).then(|| Duration::from_secs(seconds)),
         }
     }
 }
 
 fn main() -> ExitCode {
-    if let Some(code) = run::other_role() {
+    if let Some(code) = run::run_as_helper() {
         return code;
     }
     let Cli { command, serve, book } = Cli::parse();
@@ -122,19 +123,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn carry_out(workspace: &Workspace, command: Option<Do>, before: &Serve) -> Result<()> {
-    match command.unwrap_or(Do::Serve(Serve::default())) {
-        Do::Serve(after) => serve::run(workspace, &after.or(before)),
-        Do::Build { dest_dir } => {
+fn carry_out(workspace: &Workspace, command: Option<Command>, before: &Serve) -> Result<()> {
+    match command.unwrap_or(Command::Serve(Serve::default())) {
+        Command::Serve(after) => serve::run(workspace, &after.or(before)),
+        Command::Build { dest_dir } => {
             let dest = dest_dir.unwrap_or_else(|| workspace.book.join("book"));
             render::build(&workspace.book, &dest)?;
             println!("The pages are in {}: open index.html", dest.display());
             Ok(())
         }
-        Do::Figures { names, check: true } => figures::check(workspace, &names),
-        Do::Figures { names, check: false } => figures::draw(workspace, &names),
-        Do::Check => check::run(workspace),
-        Do::NewPage { stem, title } => new::page(workspace, &stem, title.as_deref()),
-        Do::NewExercise { name, page } => new::exercise(workspace, &name, page.as_deref()),
+        Command::Figures { names, check: true } => figures::check(workspace, &names),
+        Command::Figures { names, check: false } => figures::draw(workspace, &names),
+        Command::Check => check::run(workspace),
+        Command::NewPage { stem, title } => new::page(workspace, &stem, title.as_deref()),
+        Command::NewExercise { name, page } => new::exercise(workspace, &name, page.as_deref()),
     }
 }

@@ -1,20 +1,21 @@
-//! `cargo book new-page` and `cargo book new-exercise`: the files and lines that CONTRIBUTING.md asks for, as skeletons.
+//! `cargo book new-page` and `cargo book new-exercise`: skeletons of the files and lines that
+//! CONTRIBUTING.md asks for.
 //!
-//! Every text is made before the first is written, so that a refusal leaves nothing half done. A skeleton is whole: it
-//! compiles and its tests pass. What a writer has yet to say stands in it as a `TODO`, which `cargo book check` counts.
+//! All texts are made before the first is written, so that a refusal leaves nothing half done. A skeleton
+//! compiles and its tests pass. What is left to write is marked `TODO`, which `cargo book check` lists.
 
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What the skeleton's figure finds: its title, and the start of its caption.
+/// The finding of the skeleton's figure: its title, and the start of its caption.
 const FINDING: &str = "A LayerNorm gives each of 5 rows the standard deviation 1.00";
 
-/// Names that are files of mdBook, of Cargo or of the figures already.
+/// Names that mdBook, Cargo or the figures already use for files.
 const TAKEN: [&str; 8] = ["common", "figure", "index", "main", "print", "readme", "summary", "toc"];
 
-/// Words that Rust lets nobody use as a name.
+/// Rust's keywords, which cannot be names.
 const KEYWORDS: &str = "abstract as async await become box break const continue crate do dyn else enum extern false \
     final fn for gen if impl in let loop macro match mod move mut override priv pub ref return self static struct \
     super trait true try type typeof unsafe unsized use virtual where while yield";
@@ -26,14 +27,14 @@ struct Skeleton<'a> {
 }
 
 impl Skeleton<'_> {
-    /// A file that must not exist yet.
+    /// Adds a file that must not exist yet.
     fn add(&mut self, path: String, text: String) -> Result<()> {
         ensure!(!self.root.join(&path).exists(), "expected a new name, got one of a file: {path}");
         self.texts.insert(path.into(), text);
         Ok(())
     }
 
-    /// A file that is there, with a line or a block more.
+    /// Adds a line or a block to an existing file.
     fn change(&mut self, path: &str, more: impl FnOnce(&str) -> Option<String>) -> Result<()> {
         let text =
             std::fs::read_to_string(self.root.join(path)).with_context(|| path.to_owned())?;
@@ -63,7 +64,7 @@ pub fn page(workspace: &Workspace, stem: &str, title: Option<&str>) -> Result<()
     let mut skeleton = Skeleton { root, texts: BTreeMap::new() };
     let summary = "book/src/SUMMARY.md";
     let contents = std::fs::read_to_string(root.join(summary)).context(summary)?;
-    let (title, contents) = listed(&contents, stem, title)?;
+    let (title, contents) = add_to_contents(&contents, stem, title)?;
     skeleton.texts.insert(summary.into(), contents);
 
     let has_tests = root.join(format!("tests/{stem}.rs")).exists();
@@ -77,7 +78,7 @@ pub fn page(workspace: &Workspace, stem: &str, title: Option<&str>) -> Result<()
     skeleton.add(format!("examples/{stem}.rs"), example)?;
     let doctests = format!("#[doc = include_str!(\"../book/src/{stem}.md\")]\nmod {stem} {{}}\n\n");
     skeleton.change("src/book.rs", |text| {
-        // The README is the last.
+        // The README comes last.
         Some(insert(text, text.find("#[doc = include_str!(\"../README.md\")]")?, &doctests))
     })?;
     if !has_tests {
@@ -110,7 +111,9 @@ pub fn exercise(workspace: &Workspace, name: &str, page: Option<&str>) -> Result
     skeleton.add(format!("tests/exercises/{name}.rs"), tests)?;
     skeleton.change("src/exercises/mod.rs", |text| {
         let text = with_module(text, name, "")?;
-        sorted(&text, &format!("pub use {name}::{name};\n"), |line| line.starts_with("pub use "))
+        insert_sorted(&text, &format!("pub use {name}::{name};\n"), |line| {
+            line.starts_with("pub use ")
+        })
     })?;
     skeleton.change("src/precompiled.rs", |text| {
         let line = format!("    exercises::{name}().check(Clone::clone);\n");
@@ -118,7 +121,7 @@ pub fn exercise(workspace: &Workspace, name: &str, page: Option<&str>) -> Result
         Some(insert(text, last + text[last..].find(";\n")? + 2, &line))
     })?;
     skeleton.change("tests/exercises.rs", |text| {
-        // A test program of its own has to say where its modules are.
+        // A test program of its own needs the paths of its modules.
         let path = format!("#[path = \"exercises/{name}.rs\"]\n");
         let is_program = text.contains("#[path = \"exercises/");
         with_module(text, name, if is_program { &path } else { "" })
@@ -140,7 +143,7 @@ pub fn exercise(workspace: &Workspace, name: &str, page: Option<&str>) -> Result
     check_words("page", page)?;
     skeleton.change(&format!("book/src/{page}.md"), |text| with_block(text, &block))?;
     let contents = std::fs::read_to_string(root.join("book/src/SUMMARY.md"))?;
-    let place = place(&contents, page);
+    let place = section_label(&contents, page);
     skeleton.change("book/src/exercises.md", |text| {
         let last = text.rfind("class=\"exercise-state\"")?;
         Some(insert(text, last + text[last..].find('\n')? + 1, &row(page, &place)))
@@ -150,7 +153,7 @@ pub fn exercise(workspace: &Workspace, name: &str, page: Option<&str>) -> Result
     Ok(())
 }
 
-/// Whether a page or an exercise may be called so.
+/// Refuses a name that is not in snake_case, or not free.
 fn check_name(what: &str, name: &str) -> Result<()> {
     check_words(what, name)?;
     let reserved = TAKEN.contains(&name) || KEYWORDS.split(' ').any(|word| word == name);
@@ -182,9 +185,8 @@ fn title_of(name: &str) -> String {
     words[..1].to_uppercase() + &words[1..]
 }
 
-/// The table of contents with a page more, and the page's title: it takes the place of an unwritten page of that name,
-/// or comes last.
-fn listed(contents: &str, stem: &str, title: Option<&str>) -> Result<(String, String)> {
+/// The title of a page, and the table of contents with the page: in place of its draft, or at the end.
+fn add_to_contents(contents: &str, stem: &str, title: Option<&str>) -> Result<(String, String)> {
     if title.is_some_and(|title| title.trim().is_empty() || title.contains(['[', ']', '\n'])) {
         bail!("--title: expected words on one line without brackets, got {title:?}");
     }
@@ -212,8 +214,8 @@ fn listed(contents: &str, stem: &str, title: Option<&str>) -> Result<(String, St
     })
 }
 
-/// What the list of exercises calls a page: the number of its section, or its title.
-fn place(contents: &str, page: &str) -> String {
+/// A page's label in the list of exercises: the number of its section, or its title.
+fn section_label(contents: &str, page: &str) -> String {
     let link = format!("]({page}.md)");
     let line = contents.lines().find_map(|line| line.strip_suffix(&link));
     let title = line.map_or(page, |line| line.rsplit('[').next().unwrap_or(page));
@@ -221,7 +223,7 @@ fn place(contents: &str, page: &str) -> String {
     if first.starts_with(|c: char| c.is_ascii_digit()) { first } else { title }.to_owned()
 }
 
-/// The box of paths at the end of a page: what it will have, and what is there of its name.
+/// The box of paths at the end of a page: the files of the skeleton, and existing files of its name.
 fn paths(root: &Path, stem: &str) -> String {
     let there = |path: String| root.join(&path).exists().then(|| format!("`{path}`"));
     let sources =
@@ -239,8 +241,8 @@ fn paths(root: &Path, stem: &str) -> String {
     lines.join("\n")
 }
 
-/// The text with `line` among the lines of its kind, in their order; `None` if there is no such line.
-fn sorted(text: &str, line: &str, kind: impl Fn(&str) -> bool) -> Option<String> {
+/// The text with `line` inserted in order among the lines of its kind; `None` if there is no such line.
+fn insert_sorted(text: &str, line: &str, kind: impl Fn(&str) -> bool) -> Option<String> {
     let mut end = 0;
     let starts = text.split_inclusive('\n').map(|line| {
         end += line.len();
@@ -255,11 +257,12 @@ fn sorted(text: &str, line: &str, kind: impl Fn(&str) -> bool) -> Option<String>
 /// The text with `mod name;` among its modules, below `attribute`.
 fn with_module(text: &str, name: &str, attribute: &str) -> Option<String> {
     let line = format!("mod {name};\n");
-    let text = sorted(text, &line, |line| line.starts_with("mod ") && line.ends_with(";\n"))?;
+    let text =
+        insert_sorted(text, &line, |line| line.starts_with("mod ") && line.ends_with(";\n"))?;
     if attribute.is_empty() {
         return Some(text);
     }
-    // Between the next module and its own attribute is no place for this one.
+    // Not between the next module and its own attribute.
     let at = text.find(&line)?;
     let before = &text[..at];
     let start = before.trim_end_matches('\n').rfind('\n').map_or(0, |newline| newline + 1);
@@ -271,7 +274,7 @@ fn with_module(text: &str, name: &str, attribute: &str) -> Option<String> {
     }
 }
 
-/// A page with a block more: at the end of its exercises, or of its text.
+/// A page with `block` added at the end of its exercises, or of its text.
 fn with_block(text: &str, block: &str) -> Option<String> {
     let of_paths = text.find("<div class=\"paths\">")?;
     let Some(exercises) = text.find("\n## Exercises\n") else {
@@ -300,7 +303,7 @@ mod tests {
     #[test]
     fn a_page_takes_the_place_of_its_draft_or_comes_last() {
         let contents = "- [14.3 RMSNorm]()\n- [Claims](claims.md)\n- [2 Norms]()\n";
-        let with = |stem, title| listed(contents, stem, title).unwrap();
+        let with = |stem, title| add_to_contents(contents, stem, title).unwrap();
         let (title, contents) = with("rms_norm", None);
         assert_eq!(title, "14.3 RMSNorm");
         assert!(contents.starts_with("- [14.3 RMSNorm](rms_norm.md)\n- [Claims]"), "{contents}");
@@ -308,7 +311,7 @@ mod tests {
         assert!(
             with("batch_norm", None).1.ends_with("- [2 Norms]()\n- [Batch norm](batch_norm.md)\n")
         );
-        assert!(listed(contents.as_str(), "a", Some("a [b]")).is_err());
+        assert!(add_to_contents(contents.as_str(), "a", Some("a [b]")).is_err());
     }
 
     #[test]

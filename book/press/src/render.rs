@@ -1,4 +1,4 @@
-//! From Markdown to pages, by mdBook in process.
+//! Renders Markdown to pages, with mdBook as a library.
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 use evenkeel_preprocessor::{EvenKeel, Problems, Source, check_summary};
@@ -15,7 +15,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use walkdir::WalkDir;
 
-/// What `book.toml` says.
+/// The configuration in `book.toml`.
 pub fn config(book: &Path) -> Result<Config> {
     Config::from_disk(book.join("book.toml")).with_context(|| format!("{}/book.toml", name(book)))
 }
@@ -25,7 +25,7 @@ pub fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Renders the book into the folder `into`, which need not exist, and returns what mdBook warned of.
+/// Renders the book into the folder `into`, which need not exist, and returns mdBook's warnings.
 pub fn render(book: &Path, into: &Path) -> Result<Vec<String>> {
     let mut config = config(book)?;
     check_summary(&Source::new(book, &config.book.src))?;
@@ -34,7 +34,7 @@ pub fn render(book: &Path, into: &Path) -> Result<Vec<String>> {
     config.build.use_default_preprocessors = false;
     config.build.create_missing = false;
     config.build.build_dir = into.to_path_buf();
-    listen();
+    collect_warnings();
     let built = catch_unwind(AssertUnwindSafe(|| {
         let mut book = MDBook::load_with_config(book, config)?;
         book.with_preprocessor(EvenKeel)
@@ -49,7 +49,7 @@ pub fn render(book: &Path, into: &Path) -> Result<Vec<String>> {
     }
 }
 
-/// An error as the reader sees it: each problem of the pages on a line, anything else on one.
+/// An error in lines: one for each problem of the pages, one for any other error.
 pub fn lines(error: &Error) -> Vec<String> {
     match error.downcast_ref::<Problems>() {
         Some(problems) => problems.iter().map(ToString::to_string).collect(),
@@ -78,10 +78,10 @@ pub fn build(book: &Path, dest: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the press's temporary folders are called.
+/// The start of the names of the press's temporary folders.
 pub const TEMPORARY: &str = ".evenkeel-press-";
 
-/// A folder that holds something else than rendered pages is not ours to replace.
+/// Refuses to replace a folder that holds anything but rendered pages.
 fn refuse_foreign(dest: &Path) -> Result<()> {
     match std::fs::read_dir(dest).map(Iterator::count) {
         Ok(1..) if !dest.join("toc.html").is_file() => {
@@ -97,7 +97,7 @@ fn refuse_foreign(dest: &Path) -> Result<()> {
     }
 }
 
-/// Every file below `dir`, by its path from there, with `/` between the parts.
+/// Every file below `dir`, by its path relative to `dir`, with `/` between the parts.
 pub fn files(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut found = BTreeMap::new();
     for entry in WalkDir::new(dir).follow_links(true) {
@@ -113,15 +113,15 @@ pub fn files(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
 
 static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Keeps what mdBook warns of (an HTML tag left open, say), which it only logs.
-fn listen() {
+/// Collects mdBook's warnings (of an open HTML tag, say), which mdBook only logs.
+fn collect_warnings() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| drop(tracing::subscriber::set_global_default(Warnings)));
+    ONCE.call_once(|| drop(tracing::subscriber::set_global_default(WarningCollector)));
 }
 
-struct Warnings;
+struct WarningCollector;
 
-impl Subscriber for Warnings {
+impl Subscriber for WarningCollector {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() <= Level::WARN && metadata.target().starts_with("mdbook")
     }

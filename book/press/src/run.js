@@ -1,8 +1,8 @@
-// Makes editable blocks editable and runs them, and keeps edits and solved exercises in the browser. Only pages that the
-// press serves have it, so a static page has no button that leads nowhere.
+// Makes blocks editable, runs them, and keeps edits and solved exercises in the browser. Only pages that
+// the press serves load this script, so that static pages have no buttons without a use.
 "use strict";
 (() => {
-    // All pages in one, to be printed.
+    // The page with all pages, for printing.
     if (location.pathname.endsWith("/print.html")) {
         return;
     }
@@ -12,7 +12,7 @@
     const PROGRESS = "evenkeel-progress";
     const EDIT = "evenkeel-edit:";
 
-    // What the browser keeps. A browser that keeps nothing still runs blocks.
+    // The browser's storage. Without it, blocks still run.
     const store = {
         get(key) {
             try {
@@ -62,7 +62,7 @@
     const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(2)} s`;
     const count = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
 
-    // A name for a text that is the same in every browser (FNV-1a).
+    // A hash of a text (FNV-1a), the same in every browser.
     function hash(text) {
         let value = 0x811c9dc5;
         for (let i = 0; i < text.length; i++) {
@@ -71,7 +71,7 @@
         return (value >>> 0).toString(16).padStart(8, "0");
     }
 
-    // Progress -----------------------------------------------------------------------------------------------------
+    // Progress ------------------------------------------------------------------------------------
 
     function progress() {
         try {
@@ -112,7 +112,7 @@
         return JSON.stringify({ evenkeel: 1, progress: progress(), edits }, null, 2);
     }
 
-    // Adds what a file of `exported` holds, or says in one line why it cannot.
+    // Adds the contents of a file that `exported` made, or says in one line why it cannot.
     function imported(text) {
         const refuse = (what) => `not imported: expected a file that Export wrote, got ${what}`;
         let file;
@@ -148,15 +148,15 @@
         if (!box) {
             return;
         }
-        const said = element("span", "run-status");
-        said.setAttribute("role", "status");
+        const status = element("span", "run-status");
+        status.setAttribute("role", "status");
         const save = button("Export", () => {
             const link = element("a");
             link.href = URL.createObjectURL(new Blob([exported()], { type: "application/json" }));
             link.download = "evenkeel-progress.json";
             link.click();
             setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-            said.textContent = "exported to evenkeel-progress.json";
+            status.textContent = "exported to evenkeel-progress.json";
         });
         const file = element("input");
         file.type = "file";
@@ -165,24 +165,24 @@
         file.addEventListener("change", async () => {
             const chosen = file.files[0];
             if (chosen) {
-                said.textContent = imported(await chosen.text());
+                status.textContent = imported(await chosen.text());
                 file.value = "";
             }
         });
         const load = button("Import", () => file.click());
         box.classList.add("run-bar");
-        box.replaceChildren(element("strong", "exercise-count"), save, load, file, said);
+        box.replaceChildren(element("strong", "exercise-count"), save, load, file, status);
     }
 
-    // Output -------------------------------------------------------------------------------------------------------
+    // Output --------------------------------------------------------------------------------------
 
     const VARIABLES = [
         "ink", "muted", "grid", "box", "none", "surface",
         "layer-norm", "rms-norm", "batch-norm", "accent-1", "accent-2", "accent-3",
     ];
 
-    // A picture is shown as an image is: whatever a program printed, no script in an image runs, and nothing is loaded.
-    // It gets the colours of the page; null if the text is no SVG.
+    // A picture is shown as an image, in which no script runs and which loads nothing, whatever a program
+    // printed. It gets the colours of the page; null if the text is no SVG.
     function picture(text) {
         const named = /^<svg[^>]*\sxmlns\s*=/.test(text)
             ? text
@@ -243,7 +243,7 @@
                 last = element("pre", kind);
                 this.add(last);
             }
-            // A place in the block leads there.
+            // A place in the block becomes a link.
             const pieces = kind === "out" ? [text] : text.split(/\b(line \d+, column \d+|(?<=\bat )line \d+)/);
             for (const [i, part] of pieces.entries()) {
                 if (i % 2 === 1) {
@@ -257,7 +257,7 @@
             }
         }
 
-        // What the program printed: text, and pictures when they are whole.
+        // Shows what the program printed: text, and pictures when they are complete.
         out(text, ended) {
             this.printed += text;
             this.held += text;
@@ -277,7 +277,7 @@
                 }
                 this.held = this.held.slice(end + 6).replace(/^\n/, "");
             }
-            // A picture that is not whole yet waits, and so does what may become one.
+            // An incomplete picture waits, and so does text that may become a picture.
             const waits = ended ? -1 : this.held.search(/<svg[\s>]|<(s(vg?)?)?$/);
             const shown = waits < 0 ? this.held.length : waits;
             this.text("out", this.held.slice(0, shown));
@@ -285,9 +285,9 @@
         }
     }
 
-    // Blocks -------------------------------------------------------------------------------------------------------
+    // Blocks --------------------------------------------------------------------------------------
 
-    // The code of a block as the book has it. Hidden lines stand before and after what is shown.
+    // The code of a block in the book: the shown part, and the hidden lines before and after it.
     function parts(code) {
         const walker = document.createTreeWalker(code, NodeFilter.SHOW_TEXT);
         const runs = [];
@@ -306,7 +306,7 @@
     }
 
     function highlight(code, text) {
-        // The line after the last keeps its height.
+        // The newline gives an empty last line its height.
         code.innerHTML = hljs.highlight("rust", `${text}\n`, true).value;
     }
 
@@ -318,7 +318,8 @@
             this.original = original;
             this.exercise = exercise?.slice("exercise-".length);
             this.shouldPanic = code.classList.contains("should_panic");
-            // An exercise keeps its edit when the book changes its stub; an edit of other code belongs to that code.
+            // An exercise keeps its edit when the book changes its stub. For other blocks, an edit belongs to
+            // the code that it changed.
             this.key = EDIT + (exercise ?? hash(original.code));
             this.running = null;
             this.build(pre, code, number);
@@ -382,7 +383,7 @@
             }
             this.status = element("span", "run-status");
             this.status.setAttribute("role", "status");
-            // Not part of the status: nobody wants to be read the seconds.
+            // Outside the status, so that a screen reader does not read out the seconds.
             this.clock = element("span", "run-clock");
             bar.append(this.status, this.clock);
             const output = element("div", "run-output");
@@ -395,7 +396,7 @@
             this.show();
         }
 
-        // Draws what the text area holds, below it.
+        // Draws the text of the text area below it.
         show() {
             const text = this.area.value;
             highlight(this.code, text);
@@ -415,7 +416,7 @@
             this.show();
         }
 
-        // Types into the text area, so that the browser's own undo takes it back.
+        // Types into the text area, so that the browser's own undo works.
         type(text) {
             if (!document.execCommand("insertText", false, text)) {
                 this.area.setRangeText(text, this.area.selectionStart, this.area.selectionEnd, "end");
@@ -435,7 +436,7 @@
                 this.start();
                 return;
             }
-            // A new line begins where the one above it does, or a step further in.
+            // A new line is indented as the line above, or a step further after an opening bracket.
             const above = this.area.value.slice(0, this.area.selectionStart);
             const indent = above.slice(above.lastIndexOf("\n") + 1).match(/^ */)[0];
             this.type(`\n${indent}${/[{([]\s*$/.test(above) ? "    " : ""}`);
@@ -451,7 +452,7 @@
         goTo(line, column) {
             const lines = this.area.value.split("\n");
             const start = lines.slice(0, line - 1).reduce((at, above) => at + above.length + 1, 0);
-            // A column counts characters, a text area halves of some.
+            // A column counts characters, a text area UTF-16 units.
             const at = start + [...(lines[line - 1] ?? "")].slice(0, column - 1).join("").length;
             this.area.focus();
             this.area.setSelectionRange(at, at);
@@ -470,7 +471,7 @@
         }
 
         press(event) {
-            // The second half of a double click is no wish to stop.
+            // The second half of a double click is not meant to stop the run.
             if (this.running && event.detail < 2) {
                 this.running.abort("stop");
             } else {
@@ -497,7 +498,7 @@
             this.say("", "");
             const begun = performance.now();
             this.state = "running";
-            // Most runs are over before a word on them could be read.
+            // Most runs end before a status could be read.
             const ticking = setInterval(() => {
                 if (this.status.textContent !== this.state) {
                     this.say("", this.state);
@@ -521,7 +522,7 @@
             this.conclude(end, seconds(begun));
         }
 
-        // Follows a run to its end.
+        // Shows the events of a run until its end.
         async follow(code, signal) {
             const answer = await fetch("/-/run", {
                 method: "POST",

@@ -1,8 +1,8 @@
-//! `cargo book`: the last good pages, on this machine only.
+//! `cargo book`: serves the last good pages, to this machine only.
 
 use crate::guard::is_loopback;
 use crate::run::{self, Runner};
-use crate::site::{Shelf, Site};
+use crate::site::{CurrentStatus, Site};
 use crate::workspace::Workspace;
 use crate::{render, watch};
 use anyhow::{Context, Result, bail};
@@ -21,19 +21,20 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_stream::{Stream, StreamExt};
 
-/// The script that keeps an open page fresh. Only served pages have it; static ones have no use for it.
+/// The script that reloads an open page after a render. Only served pages have it.
 const SCRIPT: &str = include_str!("live.js");
 const SCRIPT_PATH: &str = "/-/live.js";
 const EVENTS_PATH: &str = "/-/events";
 
-/// What makes a block's code editable and runs it.
+/// The script and the style that make blocks editable and run them.
 const RUN_SCRIPT: &str = include_str!("run.js");
 const RUN_SCRIPT_PATH: &str = "/-/run.js";
 const RUN_STYLE: &str = include_str!("run.css");
 const RUN_STYLE_PATH: &str = "/-/run.css";
 const RUN_PATH: &str = "/-/run";
 
-/// mdBook's pages have scripts and styles in them; nothing comes from another host.
+/// The content security policy. mdBook's pages have scripts and styles in them; nothing comes from another
+/// host.
 const POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'none'; \
     frame-ancestors 'self'";
@@ -50,16 +51,16 @@ pub struct Settings {
     /// Whether to open the browser.
     pub open: bool,
     /// How long a block may run; `None` for a book that only shows its blocks.
-    pub patience: Option<Duration>,
+    pub time_limit: Option<Duration>,
 }
 
-/// What the head of a served page has: the script that keeps it fresh, and what runs its blocks.
+/// The tags in the head of a served page: the script that reloads it, and what runs its blocks.
 fn tags(runner: Option<&Runner>) -> String {
     let mut tags = format!(r#"<script src="{SCRIPT_PATH}" defer></script>"#);
     if let Some(runner) = runner {
-        let most = run::MOST_CODE;
+        let max = run::MAX_CODE;
         tags += &format!(
-            r#"<meta name="run-token" content="{}"><meta name="run-most" content="{most}"><link rel="stylesheet" href="{RUN_STYLE_PATH}"><script src="{RUN_SCRIPT_PATH}" defer></script>"#,
+            r#"<meta name="run-token" content="{}"><meta name="run-most" content="{max}"><link rel="stylesheet" href="{RUN_STYLE_PATH}"><script src="{RUN_SCRIPT_PATH}" defer></script>"#,
             runner.token
         );
     }
@@ -75,11 +76,11 @@ pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
             done = stopped() => done,
         }
     })
-    // Dropping the runtime waits for a render under way, which then takes its temporary folder with it.
+    // Dropping the runtime waits for a running render, which then removes its temporary folder.
 }
 
 async fn serve(workspace: &Workspace, settings: &Settings) -> Result<()> {
-    let Settings { port, open, patience } = *settings;
+    let Settings { port, open, time_limit } = *settings;
     let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
         Ok(listener) => listener,
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
@@ -89,24 +90,24 @@ async fn serve(workspace: &Workspace, settings: &Settings) -> Result<()> {
         }
         Err(error) => return Err(error).with_context(|| format!("port {port} on 127.0.0.1")),
     };
-    // Watch before the first render, so that no save falls between the two.
+    // Watch before the first render, so that no change between the two is missed.
     let changes = watch::changes(workspace);
     let book = workspace.book.clone();
     let title = render::config(&book)?.book.title.unwrap_or_else(|| "The book".into());
     // A book without a crate beside it has nothing to run.
-    let patience = patience.filter(|_| workspace.root.join("Cargo.toml").is_file());
+    let time_limit = time_limit.filter(|_| workspace.root.join("Cargo.toml").is_file());
     let runner =
-        patience.map(|patience| Runner::new(workspace.root.clone(), patience)).transpose()?;
+        time_limit.map(|time_limit| Runner::new(workspace.root.clone(), time_limit)).transpose()?;
     let tags: Arc<str> = tags(runner.as_deref()).into();
     let render = {
         let tags = Arc::clone(&tags);
         move || Site::render(&book, &tags)
     };
     let first = tokio::task::spawn_blocking(render).await??;
-    let shelf = Shelf::new(first);
+    let current = CurrentStatus::new(first);
 
     let address = format!("http://{}/", listener.local_addr()?);
-    // Nobody may be reading: a closed pipe is no reason to stop.
+    // A closed pipe is no reason to stop.
     let _ = writeln!(std::io::stdout(), "{title} is at {address}  (Ctrl-C stops it)");
     if open && let Err(error) = open::that_detached(&address) {
         eprintln!("warning: the browser did not open: {error}");
@@ -116,12 +117,13 @@ async fn serve(workspace: &Workspace, settings: &Settings) -> Result<()> {
     }
     match changes {
         Ok(changes) => {
-            let press = watch::Press { book: workspace.book.clone(), tags, shelf: shelf.clone() };
-            tokio::spawn(watch::follow(press, changes, runner.clone()));
+            let task =
+                watch::RenderTask { book: workspace.book.clone(), tags, current: current.clone() };
+            tokio::spawn(watch::render_on_change(task, changes, runner.clone()));
         }
         Err(error) => eprintln!("warning: pages will not reload when a file is saved: {error:#}"),
     }
-    axum::serve(listener, router(shelf, runner)).await.context("the server stopped")
+    axum::serve(listener, router(current, runner)).await.context("the server stopped")
 }
 
 async fn stopped() -> Result<()> {
@@ -139,7 +141,7 @@ async fn stopped() -> Result<()> {
     Ok(())
 }
 
-fn router(shelf: Shelf, runner: Option<Arc<Runner>>) -> Router {
+fn router(current: CurrentStatus, runner: Option<Arc<Runner>>) -> Router {
     let own = |kind: &'static str, text: &'static str| {
         get(async move || ([(header::CONTENT_TYPE, kind)], text))
     };
@@ -152,12 +154,12 @@ fn router(shelf: Shelf, runner: Option<Arc<Runner>>) -> Router {
             .route(RUN_PATH, post(run::answer).with_state(runner));
     }
     router
-        .route(EVENTS_PATH, get(events).with_state(shelf.clone()))
-        .fallback_service(get(file).with_state(shelf))
+        .route(EVENTS_PATH, get(events).with_state(current.clone()))
+        .fallback_service(get(file).with_state(current))
         .layer(middleware::from_fn(guard))
 }
 
-/// Answers this machine's own browser only.
+/// Answers only requests that name this machine, and adds the headers of every response.
 async fn guard(request: Request, next: Next) -> Response {
     let mut response = if is_loopback(request.headers()) {
         next.run(request).await
@@ -177,8 +179,8 @@ async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-async fn file(State(shelf): State<Shelf>, uri: Uri) -> Response {
-    let site = shelf.now().site;
+async fn file(State(current): State<CurrentStatus>, uri: Uri) -> Response {
+    let site = current.get().site;
     let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy();
     let mut name = path.trim_start_matches('/').to_owned();
     if name.is_empty() || name.ends_with('/') {
@@ -198,8 +200,10 @@ async fn file(State(shelf): State<Shelf>, uri: Uri) -> Response {
     (status, [(header::CONTENT_TYPE, mime)], content).into_response()
 }
 
-async fn events(State(shelf): State<Shelf>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let stream = shelf.each().map(|status| {
+async fn events(
+    State(current): State<CurrentStatus>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let stream = current.stream().map(|status| {
         let text = serde_json::json!({ "render": status.site.id, "problem": status.problem });
         Ok(Event::default().data(text.to_string()))
     });

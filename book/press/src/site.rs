@@ -1,6 +1,6 @@
-//! What is served: the pages of the last good render, held in memory, and what is wrong with the book since.
+//! What is served: the pages of the last good render, held in memory, and the error of a later one.
 //!
-//! A reader never sees half of a render, and no path can leave the pages.
+//! A reader never sees half of a render, and no request can lead out of the pages.
 
 use crate::render;
 use anyhow::Result;
@@ -14,7 +14,7 @@ use tokio_stream::wrappers::WatchStream;
 
 /// One render.
 pub struct Site {
-    /// Names the content: a page that was loaded from another render reloads.
+    /// A hash of the content: an open page that was loaded from another render reloads.
     pub id: String,
     pub files: HashMap<String, Bytes>,
 }
@@ -29,7 +29,7 @@ impl Site {
         }
         let files = render::files(&pages)?;
         let mut hasher = DefaultHasher::new();
-        // Another token is another render: an open page reloads, and has it.
+        // A new token makes a new id, so that an open page reloads and gets the token.
         hasher.write(tags.as_bytes());
         for (name, content) in &files {
             hasher.write(name.as_bytes());
@@ -51,29 +51,29 @@ impl Site {
     }
 }
 
-/// The last good render, and what is wrong with the pages since.
+/// The last good render, and the error of a later one.
 #[derive(Clone)]
 pub struct Status {
     pub site: Arc<Site>,
     pub problem: Option<String>,
 }
 
-/// Where the status is kept, and whoever waits for the next.
+/// The current status, for requests and for pages that wait for the next one.
 #[derive(Clone)]
-pub struct Shelf(channel::Sender<Status>);
+pub struct CurrentStatus(channel::Sender<Status>);
 
-impl Shelf {
+impl CurrentStatus {
     pub fn new(site: Site) -> Self {
         Self(channel::Sender::new(Status { site: Arc::new(site), problem: None }))
     }
 
     /// The status as it is.
-    pub fn now(&self) -> Status {
+    pub fn get(&self) -> Status {
         self.0.borrow().clone()
     }
 
     /// The status as it is, and then each one that follows.
-    pub fn each(&self) -> WatchStream<Status> {
+    pub fn stream(&self) -> WatchStream<Status> {
         WatchStream::new(self.0.subscribe())
     }
 
@@ -82,8 +82,8 @@ impl Shelf {
         self.0.send_replace(Status { site: Arc::new(site), problem: None });
     }
 
-    /// Keeps the last good render, and tells the open pages why.
-    pub fn problem(&self, message: String) {
+    /// Keeps the last good render, and shows the open pages the error.
+    pub fn set_problem(&self, message: String) {
         self.0.send_modify(|status| status.problem = Some(message));
     }
 }

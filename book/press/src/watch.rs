@@ -1,8 +1,8 @@
-//! A saved file renders the book anew.
+//! Renders the book again when a file is saved.
 
 use crate::render::{self, TEMPORARY};
 use crate::run::Runner;
-use crate::site::{Shelf, Site};
+use crate::site::{CurrentStatus, Site};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-/// An editor saves in several steps: wait until it has been quiet for so long, but no longer than that.
+/// An editor saves in several steps: wait until there was no change for `QUIET`, but at most `MAX_WAIT`.
 const QUIET: Duration = Duration::from_millis(60);
-const PATIENCE: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// The paths that changed, for as long as this is held.
+/// The changed paths, reported for as long as this is held.
 pub struct Changes {
     paths: UnboundedReceiver<PathBuf>,
     _watcher: RecommendedWatcher,
@@ -36,7 +36,7 @@ pub fn changes(workspace: &Workspace) -> Result<Changes> {
         }
     })
     .context("the watcher")?;
-    // The whole folder, so that `src` itself may go and come back.
+    // The whole folder, so that `src` itself may be removed and come back.
     watcher.watch(&workspace.book, RecursiveMode::Recursive).context("the book's folder")?;
     for code in ["src", "tests", "examples", "benches"] {
         let folder = workspace.root.join(code);
@@ -49,7 +49,8 @@ pub fn changes(workspace: &Workspace) -> Result<Changes> {
     Ok(Changes { paths, _watcher: watcher })
 }
 
-/// Of the book's own folder: the pages, the theme and `book.toml`. Of the others: everything.
+/// Whether a change to `path` calls for a render. In the book's own folder: the pages, the theme and
+/// `book.toml`. In the others: everything.
 fn matters(book: &Path, path: &Path) -> bool {
     match path.strip_prefix(book) {
         Ok(inside) => {
@@ -60,21 +61,21 @@ fn matters(book: &Path, path: &Path) -> bool {
     }
 }
 
-/// What is rendered, and where it goes.
-pub struct Press {
+/// What is rendered, and where the result goes.
+pub struct RenderTask {
     pub book: PathBuf,
-    /// What stands in the head of each page.
+    /// The tags in the head of each page.
     pub tags: Arc<str>,
-    pub shelf: Shelf,
+    pub current: CurrentStatus,
 }
 
-/// Renders after each change, for ever, and then has the crate compiled for the blocks.
-pub async fn follow(press: Press, mut changes: Changes, runner: Option<Arc<Runner>>) {
-    let Press { book, tags, shelf } = press;
+/// Renders after each change, and then has the crate compiled for the blocks.
+pub async fn render_on_change(task: RenderTask, mut changes: Changes, runner: Option<Arc<Runner>>) {
+    let RenderTask { book, tags, current } = task;
     let mut shown = None;
     while let Some(first) = changes.paths.recv().await {
         let mut file = first;
-        let give_up = Instant::now() + PATIENCE;
+        let give_up = Instant::now() + MAX_WAIT;
         while Instant::now() < give_up {
             match tokio::time::timeout(QUIET, changes.paths.recv()).await {
                 Ok(Some(path)) => file = path,
@@ -95,7 +96,7 @@ pub async fn follow(press: Press, mut changes: Changes, runner: Option<Arc<Runne
                     file.file_name().unwrap_or_default().to_string_lossy(),
                     started.elapsed().as_secs_f64()
                 );
-                shelf.replace(site);
+                current.replace(site);
                 shown = None;
             }
             Err(error) => {
@@ -105,7 +106,7 @@ pub async fn follow(press: Press, mut changes: Changes, runner: Option<Arc<Runne
                         eprintln!("error: {line}");
                     }
                 }
-                shelf.problem(message.clone());
+                current.set_problem(message.clone());
                 shown = Some(message);
             }
         }

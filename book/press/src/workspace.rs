@@ -9,7 +9,7 @@ use std::process::Command;
 pub struct Workspace {
     /// The folder of `book.toml`.
     pub book: PathBuf,
-    /// The folder above it, of the crate whose examples draw the figures.
+    /// The folder above `book`: that of the crate whose examples draw the figures.
     pub root: PathBuf,
 }
 
@@ -29,7 +29,7 @@ impl Workspace {
     }
 
     fn own() -> Result<PathBuf> {
-        // Cargo says where this package is; without Cargo, walk up from where the reader stands.
+        // Cargo names the folder of this package; without Cargo, search from the current folder upwards.
         if let Some(package) = std::env::var_os("CARGO_MANIFEST_DIR")
             && let Some(book) = Path::new(&package).parent()
         {

@@ -1,23 +1,23 @@
-//! Attention without projections and heads.
+//! Attention without projections or heads.
 
 use super::Mask;
 use crate::engine::{Tensor, shape};
 use crate::machine::Float;
 use crate::ops::pairs::Pairs;
 
-/// How much each query looks at each key: `softmax(q·kᵀ · scale)`, each row summing to 1.
+/// The attention weights `softmax(q·kᵀ · scale)`: one row per query, each summing to 1.
 ///
 /// A key that the mask excludes gets exactly 0, whatever its score; a query that may look at no key
 /// gets a row of zeros.
 ///
 /// # Shapes
-/// `q` `[.., queries, d]`, `k` `[.., keys, d]` with the same leading axes; the result, the scores in
-/// it and the weights, `[.., queries, keys]`. The mask has the shape `[keys]`, `[queries, keys]`, or
-/// as many axes as the scores, of length 1 where all share it: see [`Mask::Allow`].
+/// `q` `[.., queries, d]`, `k` `[.., keys, d]` with the same leading axes; the scores and the
+/// weights `[.., queries, keys]`. The mask has the shape `[keys]`, `[queries, keys]`, or as many
+/// axes as the scores, each of full length or of length 1: see [`Mask::Allow`].
 ///
 /// # Defaults
-/// `scale` is 1/√d if it is `None`: the products of d pairs of numbers from N(0, 1) have the variance
-/// d, and softmax of large numbers has hardly a gradient.
+/// `scale` is 1/√d if it is `None`: a dot product of d pairs of numbers from N(0, 1) has the
+/// variance d, and softmax of large scores has almost no gradient.
 ///
 /// ```
 /// use evenkeel::{Mask, Tensor, attention_weights};
@@ -33,11 +33,11 @@ use crate::ops::pairs::Pairs;
 /// ```
 ///
 /// # Numerics
-/// The products `q·kᵀ` are numbers of the tensors' type, scaled afterwards: one beyond its range (in
-/// `f32` 3.4·10³⁸) is infinite, and a query that may look at +∞ gets a row of NaN, even if `scale`
-/// would have brought the product back. Scale `q` beforehand where that may happen. Softmax itself
-/// does not overflow. [`Mask`] tells what becomes of NaN; a product of these weights with values by
-/// [`matmul`](Tensor::matmul) does not know the mask any more, and 0 · NaN is NaN.
+/// The products `q·kᵀ` are computed in the tensors' type and scaled afterwards. A product beyond
+/// the range of the type (3.4·10³⁸ in `f32`) is infinite. A query that may look at +∞ gets a row of
+/// NaN, even if the scaled product would be in range: scale `q` beforehand where that may happen.
+/// Softmax itself does not overflow. For NaN see [`Mask`]; [`matmul`](Tensor::matmul) of these
+/// weights with values no longer knows the mask, and 0 · NaN is NaN.
 ///
 /// # Panics
 /// If the shapes or the mask do not fit, or `scale` is not finite as a number of the tensors' type.
@@ -55,18 +55,18 @@ pub fn attention_weights<T: Float>(
     weights(q, k, pairs.as_ref(), scale)
 }
 
-/// For each query a mean of the values, weighted by how much the query looks at their keys.
+/// For each query, the mean of the values, weighted by the query's attention to their keys.
 ///
 /// ```text
 /// attention(q, k, v) = softmax(q·kᵀ / √d)·v
 /// ```
 ///
-/// [`attention_weights`] tells of the scale and the numerics, [`Mask`] of masks.
+/// For the scale and the numerics see [`attention_weights`], for masks [`Mask`].
 ///
 /// # Shapes
-/// `q` `[.., queries, d]`, `k` `[.., keys, d]`, `v` `[.., keys, features]` with the same leading axes;
-/// the result `[.., queries, features]`. The mask has the shape `[keys]`, `[queries, keys]`, or as
-/// many axes as the scores `[.., queries, keys]`, of length 1 where all share it.
+/// `q` `[.., queries, d]`, `k` `[.., keys, d]`, `v` `[.., keys, features]` with the same leading
+/// axes; the result `[.., queries, features]`. The mask has the shape `[keys]`, `[queries, keys]`,
+/// or as many axes as the scores `[.., queries, keys]`, each of full length or of length 1.
 ///
 /// ```
 /// use evenkeel::{Mask, Tensor, scaled_dot_product_attention};

@@ -8,34 +8,34 @@ use crate::ops::pairs::Pairs;
 /// Which keys a query may look at.
 ///
 /// # NaN and infinities
-/// Without a mask they spread as in any product of matrices: one NaN in a key or a value reaches
-/// every query. With one, they reach the queries that may look at them, and no other:
+/// Without a mask, NaN and infinities spread as in any matrix product: one NaN in a key or a value
+/// reaches every query. With a mask, they reach only the queries that may look at them:
 ///
-/// * A key that a query may not look at, and its value, have no part in what the query gathers, nor
-///   in any gradient that flows through it, whatever they hold.
-/// * A query that the loss does not depend on (its upstream gradient is 0 throughout, as
-///   [`slice_axis`](crate::Tensor::slice_axis) leaves it) adds nothing to any gradient, whatever it
-///   holds or gathered.
+/// * A key that a query may not look at, and that key's value, have no effect on the query's
+///   result, nor on any gradient that flows through the query, whatever numbers they hold.
+/// * A query on which the loss does not depend (its upstream gradient is 0 throughout, as after
+///   [`slice_axis`](crate::Tensor::slice_axis)) adds nothing to any gradient, whatever its numbers
+///   or its result.
 ///
-/// So a position of padding that is hidden from the others and cut off before the loss harms
-/// nothing in attention even if it holds NaN: results and gradients of the other positions, and the
-/// gradients of the parameters of a [`MultiHeadAttention`](crate::MultiHeadAttention), are as if it
-/// held zeros, and its own gradient is 0. This holds of attention only. Other layers sum the
-/// gradients of their parameters over all positions, 0 · NaN among them: before them, and in a
-/// [`TransformerBlock`](crate::TransformerBlock), which contains them, fill padding with zeros.
+/// So a padding position that is masked, and cut off before the loss, harms nothing in attention,
+/// even if it holds NaN. The results and gradients of the other positions, and the gradients of the
+/// parameters of a [`MultiHeadAttention`](crate::MultiHeadAttention), are as if it held zeros; its
+/// own gradient is 0. This holds for attention only. Other layers, also those in a
+/// [`TransformerBlock`](crate::TransformerBlock), sum the gradients of their parameters over all
+/// positions, 0 · NaN among them: fill padding with zeros before them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Mask {
-    /// All of them.
+    /// All keys.
     None,
-    /// Those at its own position and before: query i looks at keys 0 to i.
+    /// The keys up to the query's own position: query i looks at keys 0 to i.
     Causal,
-    /// Those marked `true`.
+    /// The keys marked `true`.
     ///
-    /// The array is aligned with its partner at the last axis; an axis of length 1 stretches, any
+    /// The mask is aligned with the scores at the last axis; an axis of length 1 stretches, any
     /// other must have the same length. In [`MultiHeadAttention`](crate::MultiHeadAttention) and
-    /// [`TransformerBlock`](crate::TransformerBlock), whose input is `[.., length, embed_dim]`, its
-    /// number of axes says what it means (queries and keys are both `length`):
+    /// [`TransformerBlock`](crate::TransformerBlock), whose input is `[.., length, embed_dim]`, the
+    /// number of axes says what the mask means (queries and keys are both `length`):
     ///
     /// | axes | shape | the mask is the same for |
     /// | --- | --- | --- |
@@ -44,14 +44,14 @@ pub enum Mask {
     /// | as many as the input | `[.., queries, keys]`, most often `[batch, 1, keys]` | all heads |
     /// | one more than the input | `[.., heads, queries, keys]` | nothing: one per head |
     ///
-    /// (Between 2 and those of the input it has some of the input's leading axes, the last ones.) A
-    /// matrix is always `[queries, keys]`. A mask of each example's keys is `[batch, 1, keys]`, with
-    /// three axes; `[batch, keys]` is refused, but where `batch` is 1 or `length` it cannot be told
-    /// from a matrix of queries and keys.
+    /// (With a number of axes between 2 and the input's, the mask has the last few of the input's
+    /// leading axes.) A matrix is always `[queries, keys]`. A mask of each example's keys is
+    /// `[batch, 1, keys]`, with three axes. `[batch, keys]` is refused, except where `batch` is 1
+    /// or `length`: there it looks like `[queries, keys]`.
     ///
     /// [`attention_weights`](crate::attention_weights) and
-    /// [`scaled_dot_product_attention`](crate::scaled_dot_product_attention) do not know which axis is
-    /// of heads: the mask is `[keys]`, `[queries, keys]`, or has all axes of the scores
+    /// [`scaled_dot_product_attention`](crate::scaled_dot_product_attention) do not know which axis
+    /// holds the heads: the mask is `[keys]`, `[queries, keys]`, or has all axes of the scores
     /// `[.., queries, keys]`.
     ///
     /// ```
@@ -70,14 +70,14 @@ pub enum Mask {
     /// assert!(last_key.slice(s![1, .., ..]).iter().all(|&weight| weight == 0.0));
     /// ```
     ///
-    /// *PyTorch*: a boolean `attn_mask` of `F.scaled_dot_product_attention` means the same where it
+    /// *PyTorch*: a boolean `attn_mask` of `F.scaled_dot_product_attention` means the same if it
     /// has two axes or all; in `nn.MultiheadAttention` it means the opposite, and the padding
     /// `[batch, keys]` is an argument of its own, `key_padding_mask`.
     Allow(ArrayD<bool>),
 }
 
 impl Mask {
-    /// The pairs it allows among scores `[.., queries, keys]`; `None` if that is all.
+    /// The pairs that the mask allows among scores `[.., queries, keys]`; `None` if it allows all.
     #[track_caller]
     pub(super) fn pairs(&self, scores: Vec<usize>) -> Option<Pairs> {
         if let Self::Allow(allowed) = self {
@@ -86,7 +86,8 @@ impl Mask {
         self.checked(scores)
     }
 
-    /// As [`pairs`](Self::pairs), of self-attention by `heads` on an input `[.., length, features]`.
+    /// As [`pairs`](Self::pairs), for self-attention by `heads` on an input
+    /// `[.., length, features]`.
     #[track_caller]
     pub(super) fn pairs_of_heads(
         &self,
@@ -100,14 +101,14 @@ impl Mask {
         shape::mask_of_heads(layer, allowed.shape(), input, heads);
         let axes = allowed.ndim();
         if (3..scores.len()).contains(&axes) {
-            // The same for all heads: their axis stands before queries and keys.
+            // The same for all heads: the axis of heads comes before queries and keys.
             let with_heads = allowed.clone().insert_axis(Axis(axes - 2));
             return Some(Pairs::new(with_heads, scores));
         }
         self.checked(scores)
     }
 
-    /// The pairs of a mask that fits.
+    /// The pairs of a mask whose shape has been checked.
     fn checked(&self, scores: Vec<usize>) -> Option<Pairs> {
         let allowed = match self {
             Self::None => return None,

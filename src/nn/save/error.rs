@@ -8,26 +8,26 @@ use thiserror::Error;
 /// Why tensors were not saved.
 #[derive(Debug, Error)]
 pub enum SaveError {
-    /// The file could not be written. A file that was there before is as it was.
+    /// The file could not be written. An existing file is unchanged.
     #[error("{}: {source}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// Two tensors have one name.
+    /// Two tensors have the same name.
     #[error("two tensors are called `{name}`")]
     GivenTwice {
         /// The name.
         name: String,
     },
-    /// `__metadata__` means something else in a safetensors file.
+    /// A tensor is called `__metadata__`, a name that safetensors reserves.
     #[error("no tensor can be called `__metadata__` in a safetensors file")]
     Reserved,
 }
 
-/// Why tensors were not loaded. None of them has changed.
+/// Why tensors were not loaded. No tensor has changed.
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// The file could not be read.
@@ -35,7 +35,7 @@ pub enum LoadError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The file is cut off, damaged, or of another kind.
@@ -46,14 +46,14 @@ pub enum LoadError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The names in the file are not the names that were asked for.
+    /// The names in the file are not those of the module.
     #[error("{}: missing {missing:?}, not asked for {unexpected:?}", path.display())]
     Names {
         /// The file.
         path: PathBuf,
-        /// Asked for and not in the file, in alphabetical order.
+        /// In the module and not in the file, in alphabetical order.
         missing: Vec<String>,
-        /// In the file and not asked for, in alphabetical order.
+        /// In the file and not in the module, in alphabetical order.
         unexpected: Vec<String>,
     },
     /// A tensor in the file has another shape.
@@ -80,7 +80,7 @@ pub enum LoadError {
         /// The type in the file.
         got: String,
     },
-    /// Two tensors were asked for by one name.
+    /// Two tensors of the module have the same name.
     #[error("two tensors are called `{name}`")]
     GivenTwice {
         /// The name.

@@ -1,14 +1,15 @@
-//! What a safetensors file says of itself, believed only where it is true.
+//! The header of a safetensors file, checked against itself and the length of the file.
 //!
-//! The safetensors crate reads headers, too. But of a name that stands twice it takes the last one,
-//! it adds up lengths without a look at overflow, and its errors name no tensor.
+//! The safetensors crate reads headers, too. But it takes the last of two equal names, adds up
+//! lengths without a check for overflow, and names no tensor in its errors.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use safetensors::tensor::TensorInfo;
 use serde_json::{Deserializer, Value};
 
-/// The tensors of a file by name, and the bytes that their offsets count in. All offsets are inside.
+/// The tensors of a file by name, and the data that their offsets refer to. All offsets are in
+/// range.
 pub(super) fn parse(bytes: &[u8]) -> Result<(BTreeMap<String, TensorInfo>, &[u8]), String> {
     let Some((length, rest)) = bytes.split_first_chunk() else {
         return Err(format!("expected the length of the header in 8 bytes, got {}", bytes.len()));
@@ -55,7 +56,8 @@ fn entries(header: &str) -> Result<BTreeMap<String, TensorInfo>, String> {
     if json.rest().is_empty() { Ok(tensors) } else { Err(json.expected("nothing more")) }
 }
 
-/// Whether each tensor has the bytes that its shape takes, one after the other, and no byte is left.
+/// Checks that each tensor has as many bytes as its shape needs, and that the tensors fill the data
+/// without a gap.
 fn check(tensors: &BTreeMap<String, TensorInfo>, length: usize) -> Result<(), String> {
     let mut in_order: Vec<_> = tensors.iter().collect();
     in_order.sort_by_key(|(_, info)| info.data_offsets);
@@ -85,15 +87,15 @@ fn check(tensors: &BTreeMap<String, TensorInfo>, length: usize) -> Result<(), St
     }
 }
 
-/// A text in JSON, and how far it is read. The values are read by `serde_json`; the names of an
-/// object are taken one by one, for `serde_json` keeps only one of two that are equal.
+/// A JSON text, read up to byte `at`. `serde_json` reads the values. The names of an object are
+/// read one by one, because `serde_json` keeps only one of two equal names.
 struct Json<'a> {
     text: &'a str,
     at: usize,
 }
 
 impl<'a> Json<'a> {
-    /// What follows, without the space before it.
+    /// The rest of the text, without leading space.
     fn rest(&mut self) -> &'a str {
         let rest = &self.text[self.at..];
         let rest = rest.trim_start_matches([' ', '\n', '\r', '\t']);
@@ -113,7 +115,7 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
-    /// The text of the next value, whatever it is.
+    /// The text of the next value, of any type.
     fn value(&mut self) -> Result<&'a str, String> {
         let rest = self.rest();
         let mut values = Deserializer::from_str(rest).into_iter::<Value>();
@@ -138,7 +140,7 @@ impl<'a> Json<'a> {
     }
 }
 
-/// What `serde_json` says, without a line and column that count from the start of one value.
+/// The message of `serde_json`, without line and column, which count from the start of one value.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())

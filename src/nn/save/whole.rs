@@ -1,4 +1,4 @@
-//! A file is written whole or not at all.
+//! Writes a file atomically: whole or not at all.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -8,39 +8,40 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// Writes a new file beside `path`, waits until it is on the disk, and gives it that name.
+/// Writes a new file beside `path`, waits until it is on the disk, and renames it to `path`.
 ///
-/// Whoever looks sees the file that `fs::write` would have left, but never half of it.
+/// The result is that of `fs::write`, but no reader ever sees half a file.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // The system says whether the file may be written, and what lies behind all links.
+    // Opening the file checks that it may be written, and follows all links.
     let old = match OpenOptions::new().write(true).open(path) {
         Ok(mut file) => {
             let old = file.metadata()?;
             if !old.is_file() {
-                return file.write_all(bytes); // a device or a pipe: not a thing to replace
+                return file.write_all(bytes); // a device or a pipe is not replaced
             }
             Some(old)
         }
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    let target = behind_links(path)?;
+    let target = resolve_links(path)?;
     if old.is_some() {
-        fs::symlink_metadata(&target)?; // a name such as /proc/self/fd/5 may lead to no name at all
+        fs::symlink_metadata(&target)?; // /proc/self/fd/5 may lead to a file without a name
     }
     let (file, beside) = new_file_beside(&target, old.as_ref())?;
-    let done = fill(file, bytes, old.as_ref()).and_then(|()| fs::rename(&beside, &target));
+    let done =
+        write_contents(file, bytes, old.as_ref()).and_then(|()| fs::rename(&beside, &target));
     if done.is_err() {
-        // The first error is the one to tell; if this fails too, a `.part` is left.
+        // Report the first error; if the removal fails too, a `.part` file is left.
         let _ = fs::remove_file(&beside);
     }
     done
 }
 
-/// Where the file is, or would be: a link may lead to a file that is not there yet.
-fn behind_links(path: &Path) -> io::Result<PathBuf> {
+/// The path behind all links. A link may lead to a file that does not exist yet.
+fn resolve_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
-    // Linux goes no further either. A circle of links was refused when the file was opened.
+    // Linux, too, follows at most 40 links. A cycle was refused when the file was opened.
     for _ in 0..=40 {
         let Ok(link) = fs::read_link(&path) else { return Ok(path) };
         path = folder_of(&path).join(link);
@@ -52,8 +53,9 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
-/// Its name has nothing of the target's, which may be as long as names can be.
-fn name(number: u64) -> String {
+/// The name of the new file. It does not contain the target's name, which may already have the
+/// maximal length.
+fn part_name(number: u64) -> String {
     format!(".{}-{number}.part", process::id())
 }
 
@@ -62,11 +64,11 @@ fn new_file_beside(target: &Path, old: Option<&Metadata>) -> io::Result<(File, P
     options.write(true).create_new(true);
     #[cfg(unix)]
     if old.is_some() {
-        // Until it has the mode of the old file, nobody else reads it.
+        // Private until it has the mode of the old file.
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     }
     loop {
-        let beside = folder_of(target).join(name(NEXT.fetch_add(1, Ordering::Relaxed)));
+        let beside = folder_of(target).join(part_name(NEXT.fetch_add(1, Ordering::Relaxed)));
         match options.open(&beside) {
             Ok(file) => return Ok((file, beside)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -75,13 +77,13 @@ fn new_file_beside(target: &Path, old: Option<&Metadata>) -> io::Result<(File, P
     }
 }
 
-fn fill(mut file: File, bytes: &[u8], old: Option<&Metadata>) -> io::Result<()> {
+fn write_contents(mut file: File, bytes: &[u8], old: Option<&Metadata>) -> io::Result<()> {
     if let Some(old) = old {
         let new = file.metadata()?;
         #[cfg(unix)]
         {
             use std::os::unix::fs::{MetadataExt, fchown};
-            // Only root gives files away, and a group wants a member: what is refused stays.
+            // Only root may change the owner, and only a member the group: a refusal is ignored.
             if new.gid() != old.gid() {
                 let _ = fchown(&file, None, Some(old.gid()));
             }
@@ -104,11 +106,12 @@ mod tests {
     #[test]
     fn a_name_that_is_taken_is_passed_over() {
         let folder = tempfile::tempdir().unwrap();
-        // Other tests of this program may save meanwhile, but not this often.
+        // Other tests of this program may save meanwhile, but not 100 times.
         let first = NEXT.load(Ordering::Relaxed);
-        let taken: Vec<_> = (first..first + 100).map(|n| folder.path().join(name(n))).collect();
+        let taken: Vec<_> =
+            (first..first + 100).map(|n| folder.path().join(part_name(n))).collect();
         for (n, path) in taken.iter().enumerate() {
-            // Whatever it is that has the name: a file, a folder, a link that leads nowhere.
+            // The name may be that of a file, a folder, or a link that leads nowhere.
             match n % 3 {
                 0 => fs::write(path, "theirs").unwrap(),
                 1 => fs::create_dir(path).unwrap(),

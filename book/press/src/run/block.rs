@@ -1,12 +1,13 @@
-//! A block as the compiler gets it, and what the compiler and a panic say of it, in the lines that the reader sees.
+//! A block as a source file, and the compiler's messages and panics with the line numbers that the reader
+//! sees.
 
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// What the block's file is called, in its folder.
+/// The name of the block's file, in its folder.
 pub const FILE: &str = "block.rs";
 
-/// The code of a block: what the page shows, between lines that it hides.
+/// The code of a block: the lines that the page shows, between lines that it hides.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Block {
     pub before: String,
@@ -16,14 +17,14 @@ pub struct Block {
 
 /// Which lines of the file are the reader's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lines {
-    /// How many stand above the first.
+pub struct ReaderLines {
+    /// The number of lines above the reader's first.
     above: usize,
-    /// How many there are.
+    /// The number of the reader's lines.
     shown: usize,
 }
 
-/// Where in the file something is.
+/// A place in the file: one of the reader's lines, or a hidden one.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
     Line(usize),
@@ -43,15 +44,16 @@ impl Block {
         Ok(Self { before: text("before")?, code: text("code")?, after: text("after")? })
     }
 
-    /// How long the file will be, nearly.
+    /// The length of the code in bytes.
     pub fn len(&self) -> usize {
         self.before.len() + self.code.len() + self.after.len()
     }
 
-    /// The file to compile. As rustdoc does, statements get a `main` around them, which may end in `Ok::<(), E>(())`.
-    pub fn source(&self) -> (String, Lines) {
+    /// The file to compile. As in rustdoc, statements get a `main` around them, and may end in
+    /// `Ok::<(), E>(())`.
+    pub fn source(&self) -> (String, ReaderLines) {
         let Self { before, code, after } = self;
-        let body = format!("{}{}{after}", ended(before), ended(code));
+        let body = format!("{}{}{after}", with_newline(before), with_newline(code));
         let (open, close) = if has_main(&body) {
             ("", "")
         } else if body.trim_end().ends_with("(())") {
@@ -64,12 +66,12 @@ impl Block {
         };
         let above = open.lines().count() + before.lines().count();
         let shown = code.lines().count().max(1);
-        (format!("{open}{body}{close}"), Lines { above, shown })
+        (format!("{open}{body}{close}"), ReaderLines { above, shown })
     }
 }
 
 /// The text with a newline at its end, unless it is empty.
-fn ended(text: &str) -> String {
+fn with_newline(text: &str) -> String {
     let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     format!("{text}{newline}")
 }
@@ -86,7 +88,7 @@ fn has_main(code: &str) -> bool {
     })
 }
 
-/// What the compiler said.
+/// The compiler's messages.
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     pub text: String,
@@ -97,11 +99,11 @@ pub struct Diagnostics {
 
 impl Diagnostics {
     /// Reads what `rustc --error-format=json` printed.
-    pub fn read(output: &str, lines: Lines) -> Self {
+    pub fn read(output: &str, lines: ReaderLines) -> Self {
         let mut found = Self::default();
         for line in output.lines() {
             let Ok(Value::Object(message)) = serde_json::from_str(line) else {
-                // The compiler's own mishaps are plain text.
+                // A crash of the compiler is reported in plain text.
                 found.text.push_str(line);
                 found.text.push('\n');
                 continue;
@@ -109,7 +111,7 @@ impl Diagnostics {
             let text = |key: &str| message.get(key).and_then(Value::as_str).unwrap_or_default();
             let spans =
                 message.get("spans").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            // "aborting due to 2 previous errors", and where to read more about their numbers.
+            // Left out: "aborting due to 2 previous errors", and where to read more about error codes.
             let summary = spans.is_empty() && text("message").starts_with("aborting due to");
             if text("$message_type") != "diagnostic" || text("level") == "failure-note" || summary {
                 continue;
@@ -144,7 +146,7 @@ impl Diagnostics {
     }
 }
 
-impl Lines {
+impl ReaderLines {
     fn place(self, line: usize) -> Place {
         match line.checked_sub(self.above) {
             Some(line) if (1..=self.shown).contains(&line) => Place::Line(line),
@@ -152,11 +154,11 @@ impl Lines {
         }
     }
 
-    /// A rendered message of the compiler, with the numbers of the lines that the reader sees: at its arrows, and
-    /// before each line it quotes.
+    /// A rendered message of the compiler with the reader's line numbers: at its arrows, and before each
+    /// line that it quotes.
     fn renumber(self, rendered: &str) -> String {
         let mut out = String::with_capacity(rendered.len());
-        // A suggestion quotes the block without an arrow.
+        // A suggestion quotes the block without an arrow before it.
         let mut own = true;
         for line in rendered.lines() {
             let mut arrow = false;
@@ -165,13 +167,13 @@ impl Lines {
                     && margin.trim().is_empty()
                 {
                     arrow = true;
-                    let here = self.here(place);
+                    let here = self.readers_place(place);
                     own = here.is_some();
                     let _ = write!(out, "{margin}{sign}{}", here.as_deref().unwrap_or(place));
                 }
             }
             if !arrow {
-                match own.then(|| self.quoted(line)).flatten() {
+                match own.then(|| self.renumber_quote(line)).flatten() {
                     Some(line) => out.push_str(&line),
                     None => out.push_str(line),
                 }
@@ -181,8 +183,8 @@ impl Lines {
         out
     }
 
-    /// `12 |     code` with the reader's number, as wide as before.
-    fn quoted(self, line: &str) -> Option<String> {
+    /// `12 |     code` with the reader's number, padded to the same width.
+    fn renumber_quote(self, line: &str) -> Option<String> {
         let start = line.len() - line.trim_start().len();
         let digits = line[start..].bytes().take_while(u8::is_ascii_digit).count();
         let (number, rest) = line[start..].split_at(digits);
@@ -199,8 +201,8 @@ impl Lines {
         Some(format!("{number:<width$}{rest}"))
     }
 
-    /// `block.rs:12:5` as the reader finds it, or `None` if it is in another file.
-    fn here(self, place: &str) -> Option<String> {
+    /// `block.rs:12:5` with the reader's number, or `None` if it is in another file.
+    fn readers_place(self, place: &str) -> Option<String> {
         let rest = place.strip_prefix(FILE)?.strip_prefix(':')?;
         let mut numbers = rest.split(':').map(str::parse);
         let (Some(Ok(line)), Some(Ok(column))) = (numbers.next(), numbers.next()) else {
@@ -213,9 +215,9 @@ impl Lines {
         })
     }
 
-    /// A line that the program wrote to stderr: where a panic happened is told in the reader's lines. `None` for what is
-    /// of no use in a page.
-    pub fn told(self, line: &str) -> Option<String> {
+    /// A line that the program wrote to stderr, with the reader's number for the place of a panic. `None`
+    /// for a line that is of no use in a page.
+    pub fn stderr_line(self, line: &str) -> Option<String> {
         if line.starts_with("note: run with `RUST_BACKTRACE=1`") {
             return None;
         }
@@ -225,15 +227,15 @@ impl Lines {
         let Some(place) = place.strip_suffix(':').filter(|_| thread.starts_with("thread '")) else {
             return Some(line.to_owned());
         };
-        // The number behind the name is the system's, another in each run.
+        // The number after the name is the id of the thread, another in each run.
         let thread = thread.rsplit_once(" (").map_or(thread, |(name, _)| name);
-        let place = self.here(place).unwrap_or_else(|| elsewhere(place));
+        let place = self.readers_place(place).unwrap_or_else(|| without_registry(place));
         Some(format!("{thread} panicked at {place}:"))
     }
 }
 
-/// A place in another crate, without the folders in which Cargo keeps it.
-fn elsewhere(place: &str) -> String {
+/// A place in another crate, without the folder of the registry.
+fn without_registry(place: &str) -> String {
     let kept = place.split_once("/registry/src/").and_then(|(_, rest)| rest.split_once('/'));
     kept.map_or(place, |(_, rest)| rest).to_owned()
 }
@@ -250,12 +252,12 @@ mod tests {
     fn statements_get_a_main_and_programs_keep_theirs() {
         let (source, lines) = block("", "let a = 1;", "").source();
         assert_eq!(source, "fn main() {\nlet a = 1;\n\n}\n");
-        assert_eq!(lines, Lines { above: 1, shown: 1 });
+        assert_eq!(lines, ReaderLines { above: 1, shown: 1 });
 
         let (source, lines) =
             block("use a::b;\nuse c::d;\n", "b();\nd();\n", "check();\n").source();
         assert_eq!(source, "fn main() {\nuse a::b;\nuse c::d;\nb();\nd();\ncheck();\n\n}\n");
-        assert_eq!(lines, Lines { above: 3, shown: 2 });
+        assert_eq!(lines, ReaderLines { above: 3, shown: 2 });
 
         for program in ["fn main() {}\n", "  pub fn  main () {\n}\n", "use a::b;\nfn main()\n{}\n"]
         {
@@ -292,7 +294,7 @@ mod tests {
         }
     }
 
-    const LINES: Lines = Lines { above: 9, shown: 4 };
+    const LINES: ReaderLines = ReaderLines { above: 9, shown: 4 };
 
     #[test]
     fn the_compiler_speaks_of_the_readers_lines() {
@@ -368,7 +370,7 @@ help: try this
 
     #[test]
     fn a_panic_names_the_readers_line() {
-        for (said, expected) in [
+        for (line, expected) in [
             (
                 "thread 'main' (71) panicked at block.rs:11:5:",
                 "thread 'main' panicked at line 2, column 5:",
@@ -389,8 +391,11 @@ help: try this
             ("thread 'a' panicked at noon", "thread 'a' panicked at noon"),
             ("a word", "a word"),
         ] {
-            assert_eq!(LINES.told(said).as_deref(), Some(expected));
+            assert_eq!(LINES.stderr_line(line).as_deref(), Some(expected));
         }
-        assert_eq!(LINES.told("note: run with `RUST_BACKTRACE=1` environment variable"), None);
+        assert_eq!(
+            LINES.stderr_line("note: run with `RUST_BACKTRACE=1` environment variable"),
+            None
+        );
     }
 }

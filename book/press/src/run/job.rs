@@ -1,9 +1,9 @@
-//! One run: a folder, the compiler, the program, and what the page is told of them.
+//! One run: a folder, the compiler, the program, and the events that the page gets.
 
-use super::block::{Block, Diagnostics, FILE, Lines};
-use super::library::Line;
-use super::limits::{CANNOT_START, Group, Role, command};
-use super::teller::Teller;
+use super::block::{Block, Diagnostics, FILE, ReaderLines};
+use super::events::Events;
+use super::library::RustcCommand;
+use super::limits::{CANNOT_START, ProcessGroup, Role, limited_command};
 use serde_json::{Value, json};
 use std::io;
 use std::path::Path;
@@ -15,15 +15,15 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// How long the compiler may take.
-const COMPILER_PATIENCE: Duration = Duration::from_secs(30);
+const COMPILER_TIME_LIMIT: Duration = Duration::from_secs(30);
 /// How much a program may print, and how much of the compiler's messages is shown.
-const MOST_OUTPUT: usize = 512 << 10;
-const MOST_MESSAGES: usize = 64 << 10;
+const MAX_OUTPUT: usize = 512 << 10;
+const MAX_MESSAGES: usize = 64 << 10;
 
-/// What the compiler makes of the block's file.
+/// The name of the compiled program.
 const PROGRAM: &str = if cfg!(windows) { "program.exe" } else { "program" };
 
-/// How a Rust program begins what it says when an allocation fails.
+/// The start of a Rust program's message when an allocation fails.
 const OUT_OF_MEMORY: &str = "memory allocation of ";
 
 /// How a run ended.
@@ -31,7 +31,7 @@ const OUT_OF_MEMORY: &str = "memory allocation of ";
 pub struct End {
     /// One word for the page: `ok`, `panic`, `compile`, `crate`, `exit`, `memory`, `time`, …
     kind: &'static str,
-    /// The same in a sentence; nothing to say of a run that went well.
+    /// The same in a sentence; empty for a run that went well.
     message: String,
     /// The lines of the block that do not compile.
     lines: Vec<usize>,
@@ -47,42 +47,47 @@ impl End {
     }
 }
 
-/// Compiles and executes a block. Dropped before its end, it leaves neither a process nor a file.
-pub async fn run(line: &Line, block: &Block, patience: Duration, teller: &Teller) -> End {
-    match attempt(line, block, patience, teller).await {
-        Ok(end) | Err(Broken::Ended(end)) => end,
-        Err(Broken::System(error)) => {
+/// Compiles and executes a block. If the future is dropped, neither a process nor a file is left.
+pub async fn run(
+    rustc: &RustcCommand,
+    block: &Block,
+    time_limit: Duration,
+    events: &Events,
+) -> End {
+    match attempt(rustc, block, time_limit, events).await {
+        Ok(end) | Err(Failure::Ended(end)) => end,
+        Err(Failure::System(error)) => {
             End::of("press", format!("the press could not run it: {error}"))
         }
     }
 }
 
-/// Why a run did not come to its end.
-enum Broken {
+/// Why a run ended early.
+enum Failure {
     Ended(End),
     System(io::Error),
 }
 
-impl From<io::Error> for Broken {
+impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::System(error)
     }
 }
 
 async fn attempt(
-    line: &Line,
+    rustc: &RustcCommand,
     block: &Block,
-    patience: Duration,
-    teller: &Teller,
-) -> Result<End, Broken> {
-    // Dropped last, when the processes that write into it have ended.
+    time_limit: Duration,
+    events: &Events,
+) -> Result<End, Failure> {
+    // Declared first, so dropped last: the processes that write into it have ended then.
     let folder = tempfile::Builder::new().prefix("evenkeel-run-").tempdir()?;
     let (source, lines) = block.source();
     std::fs::write(folder.path().join(FILE), source)?;
-    teller.tell(&json!({ "state": "compiling" }));
-    let diagnostics = compile(line, &folder, lines).await?;
+    events.send(&json!({ "state": "compiling" }));
+    let diagnostics = compile(rustc, &folder, lines).await?;
     if !diagnostics.text.is_empty() {
-        teller.tell(&json!({ "compiler": diagnostics.text }));
+        events.send(&json!({ "compiler": diagnostics.text }));
     }
     if diagnostics.errors > 0 {
         let errors = match diagnostics.errors {
@@ -94,65 +99,70 @@ async fn attempt(
             ..End::of("compile", format!("does not compile: {errors}"))
         });
     }
-    teller.tell(&json!({ "state": "running" }));
-    execute(&folder, lines, patience, teller).await
+    events.send(&json!({ "state": "running" }));
+    execute(&folder, lines, time_limit, events).await
 }
 
-/// Compiles the block's file in the folder to the program.
-async fn compile(line: &Line, folder: &TempDir, lines: Lines) -> Result<Diagnostics, Broken> {
-    let mut rustc = command(Role::Compiler, &line.rustc);
-    rustc
+/// Compiles the block's file to the program, in the folder.
+async fn compile(
+    rustc: &RustcCommand,
+    folder: &TempDir,
+    lines: ReaderLines,
+) -> Result<Diagnostics, Failure> {
+    let mut compiler = limited_command(Role::Compiler, &rustc.path);
+    compiler
         .args([FILE, "--crate-type=bin", "--error-format=json", "-o", PROGRAM])
-        // As in a doctest: half-finished code is what a reader tries.
+        // As in a doctest: a reader also runs half-finished code.
         .arg("-Aunused")
-        // The crates' tables of lines take a fifth of the time to link, and a panic names its line without them.
+        // Linking debug info takes a fifth of the time of the linker, and a panic names its line without
+        // it.
         .arg("-Cstrip=debuginfo")
-        // Nor is the program worth the linker's care: it runs once.
+        // The program runs once, so the linker need not optimise it.
         .args(cfg!(target_os = "linux").then_some("-Clink-arg=-Wl,-O0"))
-        .args(&line.arguments)
+        .args(&rustc.arguments)
         .current_dir(folder)
-        // The linker's own files.
+        // For the linker's temporary files.
         .env("TMPDIR", folder.path())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let mut group = Group::spawn(&mut rustc)?;
+    let mut group = ProcessGroup::spawn(&mut compiler)?;
     let mut errors = group.child.stderr.take();
-    let mut said = Vec::new();
+    let mut messages = Vec::new();
     let compiled = async {
         if let Some(errors) = &mut errors {
-            errors.take(MOST_OUTPUT as u64).read_to_end(&mut said).await?;
+            errors.take(MAX_OUTPUT as u64).read_to_end(&mut messages).await?;
         }
-        // Reading no further ends a compiler that says more than anyone reads.
+        // Closing the pipe ends a compiler that prints more than the limit.
         errors = None;
         group.child.wait().await
     };
-    let Ok(status) = timeout(COMPILER_PATIENCE, compiled).await else {
-        let seconds = COMPILER_PATIENCE.as_secs();
-        return Err(Broken::Ended(End::of(
+    let Ok(status) = timeout(COMPILER_TIME_LIMIT, compiled).await else {
+        let seconds = COMPILER_TIME_LIMIT.as_secs();
+        return Err(Failure::Ended(End::of(
             "time",
             format!("stopped: the compiler took more than {seconds} s"),
         )));
     };
     let status = status?;
-    let said = String::from_utf8_lossy(&said);
-    if said.starts_with(CANNOT_START) {
-        return Err(Broken::Ended(End::of("press", said.trim())));
+    let messages = String::from_utf8_lossy(&messages);
+    if messages.starts_with(CANNOT_START) {
+        return Err(Failure::Ended(End::of("press", messages.trim())));
     }
-    if !status.success() && said.lines().any(|line| line.starts_with(OUT_OF_MEMORY)) {
+    if !status.success() && messages.lines().any(|line| line.starts_with(OUT_OF_MEMORY)) {
         let memory = Role::Compiler.memory() >> 30;
         let why =
             format!("the compiler asked for more memory than the {memory} GiB that it may have");
-        return Err(Broken::Ended(End::of("memory", why)));
+        return Err(Failure::Ended(End::of("memory", why)));
     }
-    let mut found = Diagnostics::read(&said, lines);
+    let mut found = Diagnostics::read(&messages, lines);
     if !status.success() && found.errors == 0 {
         found.errors = 1;
         if found.text.is_empty() {
             found.text = format!("the compiler ended with {status} and said nothing\n");
         }
     }
-    if found.text.len() > MOST_MESSAGES {
-        found.text.truncate(found.text.floor_char_boundary(MOST_MESSAGES));
+    if found.text.len() > MAX_MESSAGES {
+        found.text.truncate(found.text.floor_char_boundary(MAX_MESSAGES));
         found.text.push_str("\n… and more\n");
     }
     Ok(found)
@@ -161,30 +171,31 @@ async fn compile(line: &Line, folder: &TempDir, lines: Lines) -> Result<Diagnost
 /// Executes the program of the folder, in an empty folder inside it.
 async fn execute(
     folder: &TempDir,
-    lines: Lines,
-    patience: Duration,
-    teller: &Teller,
-) -> Result<End, Broken> {
-    let own = folder.path().join("files");
-    std::fs::create_dir(&own)?;
-    let mut program = command(Role::Program, folder.path().join(PROGRAM));
-    environment(&mut program, &own);
-    program.current_dir(&own).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut group = Group::spawn(&mut program)?;
+    lines: ReaderLines,
+    time_limit: Duration,
+    events: &Events,
+) -> Result<End, Failure> {
+    let work = folder.path().join("files");
+    std::fs::create_dir(&work)?;
+    let mut program = limited_command(Role::Program, folder.path().join(PROGRAM));
+    environment(&mut program, &work);
+    program.current_dir(&work).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut group = ProcessGroup::spawn(&mut program)?;
     let (mut stdout, mut stderr) = (group.child.stdout.take(), group.child.stderr.take());
-    let (mut out, mut err) = (Text::default(), Text::default());
-    let mut room = MOST_OUTPUT;
-    let mut said = Said { lines, out_of_memory: false, stack_overflow: false, cannot_start: None };
+    let (mut out, mut err) = (Decoder::default(), Decoder::default());
+    let mut bytes_left = MAX_OUTPUT;
+    let mut error_output =
+        ErrorOutput { lines, out_of_memory: false, stack_overflow: false, cannot_start: None };
     let mut status = None;
-    let end = tokio::time::sleep(patience);
+    let end = tokio::time::sleep(time_limit);
     tokio::pin!(end);
     while status.is_none() || stdout.is_some() || stderr.is_some() {
         tokio::select! {
-            // In this order: what was printed before a panic stands before it.
+            // In this order, so that what was printed before a panic is shown before it.
             biased;
             () = &mut end => {
-                let seconds = patience.as_secs();
-                return Err(Broken::Ended(End::of(
+                let seconds = time_limit.as_secs();
+                return Err(Failure::Ended(End::of(
                     "time",
                     format!(
                         "stopped after {seconds} s: `cargo book --run-seconds {}` allows more",
@@ -194,36 +205,36 @@ async fn execute(
             }
             read = chunk(&mut stdout), if stdout.is_some() => {
                 let read = read?;
-                room = room.checked_sub(read.len()).ok_or_else(too_much)?;
-                let text = out.take(&read);
+                bytes_left = bytes_left.checked_sub(read.len()).ok_or_else(too_much)?;
+                let text = out.decode(&read);
                 if !text.is_empty() {
-                    teller.tell(&json!({ "out": text }));
+                    events.send(&json!({ "out": text }));
                 }
             }
             read = chunk(&mut stderr), if stderr.is_some() => {
                 let read = read?;
-                room = room.checked_sub(read.len()).ok_or_else(too_much)?;
-                let text = said.by_lines(&mut err, &read);
+                bytes_left = bytes_left.checked_sub(read.len()).ok_or_else(too_much)?;
+                let text = error_output.whole_lines(&mut err, &read);
                 if !text.is_empty() {
-                    teller.tell(&json!({ "err": text }));
+                    events.send(&json!({ "err": text }));
                 }
             }
             ended = group.child.wait(), if status.is_none() => {
                 status = Some(ended?);
-                // Where a program can start others, they end with it, and the pipes close.
+                // If a program can start others, they end here, and the pipes close.
                 group.kill();
             }
         }
     }
-    Ok(said.end(status.unwrap_or_default()))
+    Ok(error_output.end(status.unwrap_or_default()))
 }
 
-fn too_much() -> Broken {
-    let most = MOST_OUTPUT >> 10;
-    Broken::Ended(End::of("output", format!("stopped: it printed more than {most} KiB")))
+fn too_much() -> Failure {
+    let max = MAX_OUTPUT >> 10;
+    Failure::Ended(End::of("output", format!("stopped: it printed more than {max} KiB")))
 }
 
-/// What a program has of an environment: how to find libraries, and its folder for all that it writes.
+/// The program's environment: how to find libraries, the time zone, and its folder for all that it writes.
 fn environment(program: &mut Command, folder: &Path) {
     for name in ["PATH", "LD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "SYSTEMROOT", "TZ"] {
         if let Some(value) = std::env::var_os(name) {
@@ -235,7 +246,7 @@ fn environment(program: &mut Command, folder: &Path) {
     }
 }
 
-/// The next bytes; at the end none, and the pipe is closed.
+/// The next bytes; at the end of the pipe there are none, and it is closed.
 async fn chunk(pipe: &mut Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 16 << 10];
     let read = match pipe {
@@ -249,59 +260,60 @@ async fn chunk(pipe: &mut Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>>
     Ok(bytes)
 }
 
-/// Bytes that become text as they come: a character may be cut in two.
+/// Turns bytes into text as they arrive: a character may be split between two reads.
 #[derive(Default)]
-struct Text {
-    cut: Vec<u8>,
-    /// What is not yet a whole line.
+struct Decoder {
+    incomplete: Vec<u8>,
+    /// The start of a line that has no end yet.
     line: String,
 }
 
-impl Text {
-    /// The text of these bytes; no bytes is the end. What is no UTF-8 becomes �.
-    fn take(&mut self, bytes: &[u8]) -> String {
-        self.cut.extend_from_slice(bytes);
-        let last = self.cut.utf8_chunks().last().map_or(&b""[..], |chunk| chunk.invalid());
+impl Decoder {
+    /// The text of these bytes; no bytes mean the end. Invalid UTF-8 becomes �.
+    fn decode(&mut self, bytes: &[u8]) -> String {
+        self.incomplete.extend_from_slice(bytes);
+        let last = self.incomplete.utf8_chunks().last().map_or(&b""[..], |chunk| chunk.invalid());
         // An error without a length is a character whose end may still come.
         let is_cut = std::str::from_utf8(last).is_err_and(|error| error.error_len().is_none());
         let held = if is_cut && !bytes.is_empty() { last.len() } else { 0 };
-        let rest = self.cut.split_off(self.cut.len() - held);
-        let text = String::from_utf8_lossy(&self.cut).into_owned();
-        self.cut = rest;
+        let rest = self.incomplete.split_off(self.incomplete.len() - held);
+        let text = String::from_utf8_lossy(&self.incomplete).into_owned();
+        self.incomplete = rest;
         text
     }
 }
 
-/// What the program said to stderr, as far as it tells how it ended.
-struct Said {
-    lines: Lines,
+/// What the program's stderr shows about how it ended.
+struct ErrorOutput {
+    lines: ReaderLines,
     out_of_memory: bool,
     stack_overflow: bool,
     cannot_start: Option<String>,
 }
 
-impl Said {
-    /// The whole lines so far, as the reader is told them. A line without an end in sight is passed on in pieces.
-    fn by_lines(&mut self, text: &mut Text, bytes: &[u8]) -> String {
+impl ErrorOutput {
+    /// The whole lines so far, with the reader's line numbers. A line longer than `LONG` is passed on in
+    /// pieces.
+    fn whole_lines(&mut self, decoder: &mut Decoder, bytes: &[u8]) -> String {
         const LONG: usize = 4 << 10;
-        let more = text.take(bytes);
-        text.line.push_str(&more);
+        let more = decoder.decode(bytes);
+        decoder.line.push_str(&more);
         let mut out = String::new();
-        while let Some(at) = text.line.find('\n') {
-            let line: String = text.line.drain(..=at).collect();
-            self.note(&line);
-            if let Some(told) = self.lines.told(line.trim_end_matches('\n')) {
-                out.push_str(&told);
+        while let Some(at) = decoder.line.find('\n') {
+            let line: String = decoder.line.drain(..=at).collect();
+            self.note_cause(&line);
+            if let Some(line) = self.lines.stderr_line(line.trim_end_matches('\n')) {
+                out.push_str(&line);
                 out.push('\n');
             }
         }
-        if bytes.is_empty() || text.line.len() > LONG {
-            out.push_str(&std::mem::take(&mut text.line));
+        if bytes.is_empty() || decoder.line.len() > LONG {
+            out.push_str(&std::mem::take(&mut decoder.line));
         }
         out
     }
 
-    fn note(&mut self, line: &str) {
+    fn note_cause(&mut self, line: &str) {
         self.out_of_memory |= line.starts_with(OUT_OF_MEMORY);
         self.stack_overflow |= line.contains("has overflowed its stack");
         if line.starts_with(CANNOT_START) {
@@ -329,15 +341,15 @@ impl Said {
                 End::of("process", "ended: it tried to start another process, which a run may not")
             }
             (_, Some(Signal::File)) => {
-                let most = Role::Program.file() >> 20;
-                End::of("file", format!("ended: it wrote a file of more than {most} MiB"))
+                let max = Role::Program.file() >> 20;
+                End::of("file", format!("ended: it wrote a file of more than {max} MiB"))
             }
             _ => End::of("signal", format!("ended: {status}")),
         }
     }
 }
 
-/// The signals that say which limit was met.
+/// The signals that show which limit was reached.
 #[cfg_attr(not(unix), allow(dead_code, reason = "there are no signals"))]
 enum Signal {
     Abort,
@@ -370,9 +382,9 @@ mod tests {
     use super::*;
 
     fn text(pieces: &[&[u8]]) -> String {
-        let mut text = Text::default();
-        let all: String = pieces.iter().map(|piece| text.take(piece)).collect();
-        all + &text.take(b"")
+        let mut decoder = Decoder::default();
+        let all: String = pieces.iter().map(|piece| decoder.decode(piece)).collect();
+        all + &decoder.decode(b"")
     }
 
     #[test]
@@ -393,13 +405,13 @@ mod tests {
     #[test]
     fn a_line_without_an_end_is_passed_on() {
         let lines = Block { code: "x\n".into(), ..Block::default() }.source().1;
-        let mut said =
-            Said { lines, out_of_memory: false, stack_overflow: false, cannot_start: None };
-        let mut text = Text::default();
-        assert_eq!(said.by_lines(&mut text, b"one\ntwo"), "one\n");
-        assert_eq!(said.by_lines(&mut text, b" and"), "");
-        assert_eq!(said.by_lines(&mut text, &[b'x'; 5000]).len(), 5007);
-        assert_eq!(said.by_lines(&mut text, b"end"), "");
-        assert_eq!(said.by_lines(&mut text, b""), "end");
+        let mut error_output =
+            ErrorOutput { lines, out_of_memory: false, stack_overflow: false, cannot_start: None };
+        let mut decoder = Decoder::default();
+        assert_eq!(error_output.whole_lines(&mut decoder, b"one\ntwo"), "one\n");
+        assert_eq!(error_output.whole_lines(&mut decoder, b" and"), "");
+        assert_eq!(error_output.whole_lines(&mut decoder, &[b'x'; 5000]).len(), 5007);
+        assert_eq!(error_output.whole_lines(&mut decoder, b"end"), "");
+        assert_eq!(error_output.whole_lines(&mut decoder, b""), "end");
     }
 }

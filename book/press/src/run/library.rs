@@ -1,10 +1,10 @@
 //! The crate, compiled for the blocks of the book.
 //!
-//! Cargo itself says how a block is compiled: as `cargo test --doc` compiles one. That command builds the crate and what
-//! it depends on, tests' dependencies too, and then hands the line of flags to rustdoc. In the place of rustdoc stands
-//! this program, which keeps the line. So Run uses the very files that `cargo test` does, and nothing is compiled twice.
+//! A block is compiled as `cargo test --doc` compiles one. That command builds the crate and its
+//! dependencies, those of tests too, and then calls rustdoc with the flags. Here the press takes rustdoc's
+//! place and records the flags. So Run uses the same files as `cargo test`, and nothing is compiled twice.
 
-use super::limits::{Group, this_press};
+use super::limits::{ProcessGroup, own_executable};
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -17,15 +17,16 @@ use tokio::process::Command;
 use tokio::sync::{Notify, watch};
 use walkdir::{DirEntry, WalkDir};
 
-/// In the environment of what Cargo takes for rustdoc: the file that its arguments go to.
-const KEEP: &str = "EVENKEEL_PRESS_KEEPS";
+/// The environment variable by which the press knows that it is called as rustdoc: the file for its
+/// arguments.
+const ARGUMENTS_FILE: &str = "EVENKEEL_PRESS_KEEPS";
 
-/// If this process stands in for rustdoc: keeps its arguments, each ended by a NUL.
-pub fn stand_in() -> Option<ExitCode> {
-    let file = std::env::var_os(KEEP)?;
+/// If this process is called as rustdoc: writes its arguments to the file, each ended by a NUL.
+pub fn record_rustdoc_arguments() -> Option<ExitCode> {
+    let file = std::env::var_os(ARGUMENTS_FILE)?;
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let kept = arguments.iter().flat_map(|argument| [argument.as_encoded_bytes(), b"\0"]);
-    match std::fs::write(&file, kept.flatten().copied().collect::<Vec<u8>>()) {
+    let recorded = arguments.iter().flat_map(|argument| [argument.as_encoded_bytes(), b"\0"]);
+    match std::fs::write(&file, recorded.flatten().copied().collect::<Vec<u8>>()) {
         Ok(()) => Some(ExitCode::SUCCESS),
         Err(error) => {
             eprintln!("error: {}: {error}", PathBuf::from(file).display());
@@ -34,17 +35,17 @@ pub fn stand_in() -> Option<ExitCode> {
     }
 }
 
-/// How to compile a block.
+/// The call of the compiler for a block.
 #[derive(Debug)]
-pub struct Line {
-    /// The compiler itself: the one on the path may be a shim that first looks for it.
-    pub rustc: PathBuf,
+pub struct RustcCommand {
+    /// The compiler itself: the one on the path may be a shim that first looks for the compiler.
+    pub path: PathBuf,
     pub arguments: Vec<OsString>,
-    /// The compiled crates as they were.
+    /// The compiled crates, with their stamps at that time.
     files: Vec<(PathBuf, Option<Stamp>)>,
 }
 
-/// When a file was written, and how long it is.
+/// The time when a file was written, and its length.
 type Stamp = (SystemTime, u64);
 
 fn stamp(path: &Path) -> Option<Stamp> {
@@ -52,55 +53,55 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some((data.modified().ok()?, data.len()))
 }
 
-impl Line {
-    fn new(rustc: PathBuf, kept: &[u8]) -> Result<Self, String> {
-        let kept = String::from_utf8(kept.to_vec())
+impl RustcCommand {
+    fn new(path: PathBuf, recorded: &[u8]) -> Result<Self, String> {
+        let recorded = String::from_utf8(recorded.to_vec())
             .map_err(|_| "cargo: expected paths in UTF-8, got others".to_owned())?;
-        let mut line = Self { rustc, arguments: Vec::new(), files: Vec::new() };
-        let mut words = kept.split('\0');
+        let mut command = Self { path, arguments: Vec::new(), files: Vec::new() };
+        let mut words = recorded.split('\0');
         while let Some(word) = words.next() {
             let flag = word.split('=').next().unwrap_or(word);
             if !["--extern", "-L", "--edition", "--cfg", "--target"].contains(&flag) {
                 continue;
             }
-            line.arguments.push(word.into());
+            command.arguments.push(word.into());
             if flag == word
                 && let Some(value) = words.next()
             {
-                line.arguments.push(value.into());
+                command.arguments.push(value.into());
                 if let Some((_, file)) = value.split_once('=').filter(|_| flag == "--extern") {
-                    line.files.push((file.into(), stamp(Path::new(file))));
+                    command.files.push((file.into(), stamp(Path::new(file))));
                 }
             }
         }
-        if line.files.is_empty() {
+        if command.files.is_empty() {
             return Err("cargo: expected it to compile a library, got none".into());
         }
-        Ok(line)
+        Ok(command)
     }
 
-    /// Whether the compiled crates still are what they were: `cargo clean` takes them away.
-    fn holds(&self) -> bool {
+    /// Whether the compiled crates are unchanged: `cargo clean` removes them.
+    fn is_current(&self) -> bool {
         self.files.iter().all(|(file, then)| then.is_some() && stamp(file) == *then)
     }
 }
 
 /// The last build.
 struct Built {
-    /// Of the sources before it began.
+    /// The hash of the sources before the build.
     sources: u64,
-    result: Result<Arc<Line>, String>,
+    result: Result<Arc<RustcCommand>, String>,
     at: Instant,
 }
 
 impl Built {
     fn is_current(&self, sources: u64) -> bool {
-        // What failed for a reason outside the sources, as a download does, is tried again.
-        const AGAIN: Duration = Duration::from_secs(10);
+        // A build may fail for a reason outside the sources, such as a download: try again after this time.
+        const RETRY_AFTER: Duration = Duration::from_secs(10);
         self.sources == sources
             && match &self.result {
-                Ok(line) => line.holds(),
-                Err(_) => self.at.elapsed() < AGAIN,
+                Ok(command) => command.is_current(),
+                Err(_) => self.at.elapsed() < RETRY_AFTER,
             }
     }
 }
@@ -113,7 +114,7 @@ pub struct Library {
 }
 
 impl Library {
-    /// Builds from now on whenever it is asked to.
+    /// Starts the task that builds on request.
     pub fn start(root: PathBuf) -> Arc<Self> {
         let library =
             Arc::new(Self { root, wanted: Notify::new(), built: watch::Sender::new(None) });
@@ -121,7 +122,7 @@ impl Library {
         library
     }
 
-    /// Builds if the sources have changed. Does not wait for it.
+    /// Asks for a build if the sources have changed, without waiting for it.
     pub fn refresh(&self) {
         self.wanted.notify_one();
     }
@@ -129,7 +130,7 @@ impl Library {
     async fn build_for_ever(self: Arc<Self>) {
         loop {
             self.wanted.notified().await;
-            let sources = sources(&self.root);
+            let sources = hash_sources(&self.root);
             let current = self.built.borrow().as_ref().is_some_and(|last| last.is_current(sources));
             if !current {
                 let started = Instant::now();
@@ -143,21 +144,21 @@ impl Library {
                 }
                 self.built.send_replace(Some(Built { sources, result, at: Instant::now() }));
             } else {
-                // Whoever asked looks again.
+                // Wake up those who wait: they look again.
                 self.built.send_modify(|_| {});
             }
         }
     }
 
-    /// How to compile a block against the sources as they are now, if they are built.
-    pub fn ready(&self) -> Option<Result<Arc<Line>, String>> {
-        let sources = sources(&self.root);
+    /// The call of the compiler for the current sources, if they are built.
+    pub fn ready(&self) -> Option<Result<Arc<RustcCommand>, String>> {
+        let sources = hash_sources(&self.root);
         let built = self.built.borrow();
         built.as_ref().filter(|built| built.is_current(sources)).map(|built| built.result.clone())
     }
 
     /// Waits until the sources are built.
-    pub async fn line(&self) -> Result<Arc<Line>, String> {
+    pub async fn command(&self) -> Result<Arc<RustcCommand>, String> {
         let mut built = self.built.subscribe();
         loop {
             built.mark_unchanged();
@@ -172,8 +173,8 @@ impl Library {
     }
 }
 
-/// Stands for the sources as they are: another number when a file was written, came or went.
-fn sources(root: &Path) -> u64 {
+/// A hash of the sources: another number when a file was written, added or removed.
+fn hash_sources(root: &Path) -> u64 {
     let mut files: Vec<PathBuf> =
         ["Cargo.toml", "Cargo.lock", "build.rs", "rust-toolchain.toml", ".cargo/config.toml"]
             .map(|name| root.join(name))
@@ -187,41 +188,42 @@ fn sources(root: &Path) -> u64 {
     hasher.finish()
 }
 
-async fn build(root: &Path) -> Result<Line, String> {
+async fn build(root: &Path) -> Result<RustcCommand, String> {
     let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
-    let kept = tempfile::NamedTempFile::with_prefix("evenkeel-press-").map_err(failed("a file"))?;
+    let recorded =
+        tempfile::NamedTempFile::with_prefix("evenkeel-press-").map_err(failed("a file"))?;
     let mut cargo = Command::from(evenkeel_preprocessor::cargo(root));
     cargo
         .args(["test", "--doc", "--quiet"])
-        .env("RUSTDOC", this_press())
-        .env(KEEP, kept.path())
+        .env("RUSTDOC", own_executable())
+        .env(ARGUMENTS_FILE, recorded.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let mut cargo = Group::spawn(&mut cargo).map_err(failed("cargo"))?;
-    let mut said = Vec::new();
+    let mut cargo = ProcessGroup::spawn(&mut cargo).map_err(failed("cargo"))?;
+    let mut messages = Vec::new();
     if let Some(mut errors) = cargo.child.stderr.take() {
-        errors.read_to_end(&mut said).await.map_err(failed("cargo"))?;
+        errors.read_to_end(&mut messages).await.map_err(failed("cargo"))?;
     }
     if !cargo.child.wait().await.map_err(failed("cargo"))?.success() {
-        let said = String::from_utf8_lossy(&said);
-        let said = said.trim();
-        let at = said.find("error").filter(|_| !said.is_empty());
-        return Err(format!("the crate does not compile\n{}", &said[at.unwrap_or(0)..]));
+        let messages = String::from_utf8_lossy(&messages);
+        let messages = messages.trim();
+        let at = messages.find("error").filter(|_| !messages.is_empty());
+        return Err(format!("the crate does not compile\n{}", &messages[at.unwrap_or(0)..]));
     }
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let mut asked = Command::new(&rustc);
-    asked.args(["--print", "sysroot"]).current_dir(root).stdin(Stdio::null());
-    let sysroot = asked.output().await.map_err(failed("rustc --print sysroot"))?.stdout;
+    let mut sysroot_command = Command::new(&rustc);
+    sysroot_command.args(["--print", "sysroot"]).current_dir(root).stdin(Stdio::null());
+    let sysroot = sysroot_command.output().await.map_err(failed("rustc --print sysroot"))?.stdout;
     let sysroot = String::from_utf8_lossy(&sysroot);
     let own = Path::new(sysroot.trim()).join("bin").join(if cfg!(windows) {
         "rustc.exe"
     } else {
         "rustc"
     });
-    Line::new(
+    RustcCommand::new(
         if own.is_file() { own } else { rustc.into() },
-        &std::fs::read(kept.path()).map_err(failed("a file"))?,
+        &std::fs::read(recorded.path()).map_err(failed("a file"))?,
     )
 }
 
@@ -230,11 +232,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_keeps_what_says_how_to_find_crates() {
+    fn a_command_keeps_what_says_how_to_find_crates() {
         let folder = tempfile::tempdir().unwrap();
         let rlib = folder.path().join("libsmall.rlib");
         std::fs::write(&rlib, "x").unwrap();
-        let kept = [
+        let recorded = [
             "--edition=2024",
             "--crate-type",
             "lib",
@@ -250,7 +252,7 @@ mod tests {
             "",
         ]
         .join("\0");
-        let line = Line::new("rustc".into(), kept.as_bytes()).unwrap();
+        let command = RustcCommand::new("rustc".into(), recorded.as_bytes()).unwrap();
         let expected = [
             "--edition=2024".to_owned(),
             "--extern".into(),
@@ -258,13 +260,13 @@ mod tests {
             "-L".into(),
             "dependency=/target/deps".into(),
         ];
-        assert_eq!(line.arguments, expected.map(OsString::from));
-        assert!(line.holds());
+        assert_eq!(command.arguments, expected.map(OsString::from));
+        assert!(command.is_current());
         std::fs::write(&rlib, "other").unwrap();
-        assert!(!line.holds());
+        assert!(!command.is_current());
         std::fs::remove_file(&rlib).unwrap();
-        assert!(!line.holds());
-        assert!(Line::new("rustc".into(), b"--edition=2024\0").is_err());
+        assert!(!command.is_current());
+        assert!(RustcCommand::new("rustc".into(), b"--edition=2024\0").is_err());
     }
 
     #[test]
@@ -272,16 +274,16 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("src/norm")).unwrap();
         let file = root.path().join("src/norm/a.rs");
-        let mut seen = vec![sources(root.path())];
+        let mut seen = vec![hash_sources(root.path())];
         std::fs::write(&file, "a").unwrap();
-        seen.push(sources(root.path()));
-        assert_eq!(sources(root.path()), seen[1]);
+        seen.push(hash_sources(root.path()));
+        assert_eq!(hash_sources(root.path()), seen[1]);
         std::fs::write(&file, "ab").unwrap();
-        seen.push(sources(root.path()));
+        seen.push(hash_sources(root.path()));
         std::fs::write(root.path().join("Cargo.toml"), "").unwrap();
-        seen.push(sources(root.path()));
+        seen.push(hash_sources(root.path()));
         std::fs::rename(&file, root.path().join("src/norm/b.rs")).unwrap();
-        seen.push(sources(root.path()));
+        seen.push(hash_sources(root.path()));
         let mut different = seen.clone();
         different.sort_unstable();
         different.dedup();

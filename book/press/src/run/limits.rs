@@ -1,18 +1,18 @@
-//! What the compiler and the reader's program may take, and how they end.
+//! The limits of the compiler and of the reader's program, and how a run's processes are ended.
 //!
-//! Limits are set by a process upon itself before it becomes another. So the press starts itself once more, in a role;
-//! that copy sets its limits and turns into the compiler or the program. All of it is safe code, and there is no moment
-//! at which the program runs without its limits.
+//! A process sets limits on itself before it becomes another. So the press starts a copy of itself with a
+//! role; the copy sets its limits and then becomes the compiler or the program. This is safe code, and the
+//! program never runs without its limits.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use tokio::process::{Child, Command};
 
-/// In the environment of a copy of the press: which part it plays.
+/// The environment variable that tells a copy of the press its role.
 const ROLE: &str = "EVENKEEL_PRESS_ROLE";
 
-/// What a copy of the press turns into.
+/// What a copy of the press becomes.
 #[derive(Clone, Copy)]
 pub enum Role {
     /// rustc, and the linker it starts.
@@ -32,8 +32,8 @@ impl Role {
         }
     }
 
-    /// How much memory it may write to. Address space that is only reserved does not count: on a machine of many
-    /// cores the allocator reserves gigabytes and uses none of them.
+    /// How much memory it may write to. Reserved address space does not count: on a machine of many cores
+    /// the allocator reserves gigabytes and uses none of them.
     pub fn memory(self) -> u64 {
         match self {
             Self::Compiler => 4096 * MIB,
@@ -50,11 +50,11 @@ impl Role {
     }
 }
 
-/// A command that starts `program` within the limits of its role, without input. The reader's program sees nothing of
-/// the environment.
-pub fn command(role: Role, program: impl AsRef<OsStr>) -> Command {
+/// A command that starts `program` within the limits of its role, without input. The reader's program gets
+/// no environment.
+pub fn limited_command(role: Role, program: impl AsRef<OsStr>) -> Command {
     let mut command = if cfg!(unix) {
-        let mut command = Command::new(this_press());
+        let mut command = Command::new(own_executable());
         command.arg(program);
         command
     } else {
@@ -67,25 +67,26 @@ pub fn command(role: Role, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// This program's file. On Linux by a name that holds when `cargo build` has put another in its place.
-pub fn this_press() -> PathBuf {
-    let kept = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
-    if kept.exists() { kept } else { std::env::current_exe().unwrap_or_default() }
+/// The path of this program. On Linux it holds even when `cargo build` replaces the file.
+pub fn own_executable() -> PathBuf {
+    let stable = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+    if stable.exists() { stable } else { std::env::current_exe().unwrap_or_default() }
 }
 
-/// If this process is a copy that plays a role: plays it, and returns only if it cannot.
-pub fn play() -> Option<ExitCode> {
+/// If this process is a copy with a role: sets its limits and becomes its program. Returns a code only if
+/// it cannot.
+pub fn run_limited() -> Option<ExitCode> {
     let role = std::env::var_os(ROLE)?;
     let role = [Role::Compiler, Role::Program].into_iter().find(|own| *own.name() == *role)?;
-    eprintln!("{CANNOT_START}{}", turn_into(role));
+    eprintln!("{CANNOT_START}{}", exec_limited(role));
     Some(ExitCode::from(126))
 }
 
-/// How a copy begins what it says when it cannot turn into what it should.
+/// The start of the message of a copy that cannot become its program.
 pub const CANNOT_START: &str = "this system does not let the press limit a run: ";
 
 #[cfg(unix)]
-fn turn_into(role: Role) -> String {
+fn exec_limited(role: Role) -> String {
     use std::os::unix::process::CommandExt;
     if let Err(error) = limit(role) {
         return error;
@@ -96,7 +97,7 @@ fn turn_into(role: Role) -> String {
 }
 
 #[cfg(not(unix))]
-fn turn_into(_: Role) -> String {
+fn exec_limited(_: Role) -> String {
     "it has no process groups".into()
 }
 
@@ -114,20 +115,21 @@ fn limit(role: Role) -> Result<(), String> {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{Signal, set_parent_process_death_signal};
-        // Whatever ends the press, SIGKILL too, ends what it started.
+        // This process ends when the press ends, even by SIGKILL.
         set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(|error| format!("its end: {error}"))?;
         if matches!(role, Role::Program) {
-            alone().map_err(|error| format!("processes: {error}"))?;
+            forbid_new_processes().map_err(|error| format!("processes: {error}"))?;
         }
     }
     Ok(())
 }
 
-/// From now on this process starts threads, but no other process: an attempt ends it by the signal SIGSYS. A limit on
-/// their number would count what else the reader runs, and would not hold for root.
+/// From now on this process can start threads, but no other process: an attempt ends it by the signal
+/// SIGSYS. A limit on the number of processes would count the reader's other processes, and would not hold
+/// for root.
 #[cfg(target_os = "linux")]
-fn alone() -> Result<(), seccompiler::Error> {
+fn forbid_new_processes() -> Result<(), seccompiler::Error> {
     use seccompiler::{
         BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
         SeccompRule, TargetArch, apply_filter,
@@ -137,7 +139,8 @@ fn alone() -> Result<(), seccompiler::Error> {
         let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, arch)?;
         apply_filter(&BpfProgram::try_from(filter)?)
     };
-    // A filter cannot see what clone3 is asked for. Where it is missing, C libraries use clone, which says so openly.
+    // A filter cannot read the flags of clone3. Where clone3 is missing, C libraries use clone, whose flags
+    // it can.
     let missing = SeccompAction::Errno(rustix::io::Errno::NOSYS.raw_os_error().unsigned_abs());
     apply([(libc::SYS_clone3, vec![])].into(), missing)?;
     let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
@@ -154,13 +157,13 @@ fn alone() -> Result<(), seccompiler::Error> {
 }
 
 /// A process and all that it started: ended and waited for when this is dropped.
-pub struct Group {
+pub struct ProcessGroup {
     pub child: Child,
     #[cfg(unix)]
     id: Option<rustix::process::Pid>,
 }
 
-impl Group {
+impl ProcessGroup {
     /// Starts the command in a process group of its own.
     pub fn spawn(command: &mut Command) -> std::io::Result<Self> {
         #[cfg(unix)]
@@ -176,8 +179,8 @@ impl Group {
         })
     }
 
-    /// Ends every process of the group, once: its number may belong to others later. That they have ended already is no
-    /// mistake.
+    /// Ends every process of the group, once: its number may belong to others later. It is no error if they
+    /// have ended already.
     pub fn kill(&mut self) {
         #[cfg(unix)]
         if let Some(id) = self.id.take() {
@@ -187,10 +190,10 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.kill();
-        // A killed process ends within milliseconds, and only then is its folder free to be removed.
+        // A killed process ends within milliseconds, and only then can its folder be removed.
         for _ in 0..1000 {
             match self.child.try_wait() {
                 Ok(None) => std::thread::sleep(std::time::Duration::from_millis(2)),

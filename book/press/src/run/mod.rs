@@ -1,14 +1,16 @@
-//! Run: compiles a block of a page against the crate and executes it, on this machine, as the reader.
+//! Run: compiles a block of a page against the crate and executes it, on this machine, with the rights of
+//! the reader.
 //!
-//! It is not a sandbox; `book/src/running_code.md` says what is protected and what is not. Who may ask is decided in
-//! [`answer`], what a run may take in [`limits`]. A run belongs to its request: when the page stops it, goes away or
-//! loses its connection, the answer's stream is dropped and with it the processes and the folder of the run.
+//! This is not a sandbox; `book/src/running_code.md` says what is protected and what is not. [`answer`]
+//! decides who may ask, [`limits`] what a run may take. A run belongs to its request: when the page stops
+//! it, goes away or loses its connection, the response is dropped, and with it the processes and the folder
+//! of the run.
 
 mod block;
+mod events;
 mod job;
 mod library;
 mod limits;
-mod teller;
 
 use crate::guard::is_own_origin;
 use anyhow::{Context, Result};
@@ -17,6 +19,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use block::Block;
+use events::Events;
 use library::Library;
 use serde_json::json;
 use std::convert::Infallible;
@@ -25,48 +28,47 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use teller::Teller;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-/// How much code one run takes, hidden lines included.
-pub const MOST_CODE: usize = 100 << 10;
-/// How much of a body is read: enough to tell a reader that the code is too long.
-const MOST_BODY: usize = 8 << 20;
-/// How many may wait for their turn.
-const MOST_WAITING: usize = 32;
+/// The most code that a run takes, in bytes, hidden lines included.
+pub const MAX_CODE: usize = 100 << 10;
+/// The most of a body that is read, in bytes: enough to tell a reader that the code is too long.
+const MAX_BODY: usize = 8 << 20;
+/// The most runs that may wait for their turn.
+const MAX_WAITING: usize = 32;
 
 /// The header that carries the token.
 const TOKEN: &str = "x-evenkeel-token";
 
-/// If this process was started to be something else than the press: is it.
-pub fn other_role() -> Option<ExitCode> {
-    library::stand_in().or_else(limits::play)
+/// If this process was started as rustdoc or as a limited copy: does that work.
+pub fn run_as_helper() -> Option<ExitCode> {
+    library::record_rustdoc_arguments().or_else(limits::run_limited)
 }
 
 /// Runs blocks, one at a time.
 pub struct Runner {
-    /// Another in each start of the press; only its pages have it.
+    /// A new one at each start of the press; only its pages have it.
     pub token: String,
     library: Arc<Library>,
     turn: Semaphore,
-    present: AtomicUsize,
+    active_runs: AtomicUsize,
     /// How long a program may run.
-    patience: Duration,
+    time_limit: Duration,
 }
 
 impl Runner {
     /// Runs blocks against the crate at `root`.
-    pub fn new(root: PathBuf, patience: Duration) -> Result<Arc<Self>> {
+    pub fn new(root: PathBuf, time_limit: Duration) -> Result<Arc<Self>> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).context("the token")?;
         Ok(Arc::new(Self {
             token: format!("{:032x}", u128::from_ne_bytes(random)),
             library: Library::start(root),
             turn: Semaphore::new(1),
-            present: AtomicUsize::new(0),
-            patience,
+            active_runs: AtomicUsize::new(0),
+            time_limit,
         }))
     }
 
@@ -76,7 +78,8 @@ impl Runner {
     }
 }
 
-/// Answers a request to run a block by a stream of lines, each an event in JSON, or refuses it in one line.
+/// Answers a request to run a block with a stream of lines, each an event in JSON, or refuses it in one
+/// line.
 pub async fn answer(State(runner): State<Arc<Runner>>, headers: HeaderMap, body: Body) -> Response {
     match accept(&runner, &headers, body).await {
         Ok(block) => stream(runner, block),
@@ -84,7 +87,7 @@ pub async fn answer(State(runner): State<Arc<Runner>>, headers: HeaderMap, body:
     }
 }
 
-/// A block from a page of this press, or why not.
+/// The block of a request from a page of this press, or why it is refused.
 async fn accept(
     runner: &Runner,
     headers: &HeaderMap,
@@ -116,64 +119,63 @@ async fn accept(
         ));
     }
     let too_long = |length: String| {
-        let most = MOST_CODE >> 10;
-        (StatusCode::PAYLOAD_TOO_LARGE, format!("code: expected at most {most} KiB, got {length}"))
+        let max = MAX_CODE >> 10;
+        (StatusCode::PAYLOAD_TOO_LARGE, format!("code: expected at most {max} KiB, got {length}"))
     };
-    let body = axum::body::to_bytes(body, MOST_BODY)
+    let body = axum::body::to_bytes(body, MAX_BODY)
         .await
-        .map_err(|_| too_long(format!("more than {} MiB", MOST_BODY >> 20)))?;
+        .map_err(|_| too_long(format!("more than {} MiB", MAX_BODY >> 20)))?;
     let block = Block::parse(&body).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
-    if block.len() > MOST_CODE {
+    if block.len() > MAX_CODE {
         return Err(too_long(format!("{} KiB", block.len() >> 10)));
     }
     Ok(block)
 }
 
 fn stream(runner: Arc<Runner>, block: Block) -> Response {
-    let ahead = runner.present.fetch_add(1, Ordering::Relaxed);
-    let present = Present(Arc::clone(&runner));
-    if ahead > MOST_WAITING {
-        let why = format!(
-            "Run: expected at most {MOST_WAITING} to wait, got one more: try again later\n"
-        );
+    let ahead = runner.active_runs.fetch_add(1, Ordering::Relaxed);
+    let active = ActiveRun(Arc::clone(&runner));
+    if ahead > MAX_WAITING {
+        let why =
+            format!("Run: expected at most {MAX_WAITING} to wait, got one more: try again later\n");
         return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
     }
-    let (send, events) = mpsc::unbounded_channel();
-    let teller = Teller(send.clone());
+    let (send, receive) = mpsc::unbounded_channel();
+    let events = Events(send.clone());
     tokio::spawn(async move {
         let run = async {
-            let _present = present;
+            let _active = active;
             if ahead > 0 {
-                teller.tell(&json!({ "waiting": ahead }));
+                events.send(&json!({ "waiting": ahead }));
             }
             let Ok(_turn) = runner.turn.acquire().await else { return };
-            let line = match runner.library.ready() {
+            let rustc = match runner.library.ready() {
                 Some(result) => result,
                 None => {
-                    teller.tell(&json!({ "state": "building" }));
-                    runner.library.line().await
+                    events.send(&json!({ "state": "building" }));
+                    runner.library.command().await
                 }
             };
-            let end = match line {
-                Ok(line) => job::run(&line, &block, runner.patience, &teller).await,
+            let end = match rustc {
+                Ok(rustc) => job::run(&rustc, &block, runner.time_limit, &events).await,
                 Err(why) => job::End::of("crate", why),
             };
-            teller.tell(&end.event());
+            events.send(&end.event());
         };
         tokio::select! {
             () = send.closed() => {}
             () = run => {}
         }
     });
-    let body = Body::from_stream(UnboundedReceiverStream::new(events).map(Ok::<_, Infallible>));
+    let body = Body::from_stream(UnboundedReceiverStream::new(receive).map(Ok::<_, Infallible>));
     ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
 }
 
-/// One of those who wait or run.
-struct Present(Arc<Runner>);
+/// Counts a run that waits or runs, until it is dropped.
+struct ActiveRun(Arc<Runner>);
 
-impl Drop for Present {
+impl Drop for ActiveRun {
     fn drop(&mut self) {
-        self.0.present.fetch_sub(1, Ordering::Relaxed);
+        self.0.active_runs.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -5,16 +5,16 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-thread_local! { static TAKEN: RefCell<BTreeMap<&'static str, usize>> = RefCell::default(); }
+thread_local! { static COUNTS: RefCell<BTreeMap<&'static str, usize>> = RefCell::default(); }
 
 /// Counts a run of the loop `name` on this thread.
-pub(crate) fn note(name: &'static str) {
-    TAKEN.with_borrow_mut(|taken| *taken.entry(name).or_default() += 1);
+pub(crate) fn count(name: &'static str) {
+    COUNTS.with_borrow_mut(|counts| *counts.entry(name).or_default() += 1);
 }
 
 /// How often `work` ran each loop, on this thread.
 pub(crate) fn during(work: impl FnOnce()) -> BTreeMap<&'static str, usize> {
-    TAKEN.take();
+    COUNTS.take();
     work();
-    TAKEN.take()
+    COUNTS.take()
 }
