@@ -32,7 +32,7 @@
 //! | `optim` | [`Sgd`], [`Adam`], [`AdamW`], [`warmup()`] | `engine` |
 //! | [`datasets`] | Iris and digits, embedded, and tables of your own | |
 //! | [`exercises`] | what judges the answers to the book's exercises | `norm` |
-//! | `machine` | what knows of the processor and of memory, and of no tensor: buffers, vectors, threads | |
+//! | `machine` | element types, memory buffers, vectors, threads: no tensors | |
 //!
 //! Shapes that do not fit panic at the line of *your* code that put them together, and say what was
 //! expected. Data from outside gives a `Result`.

@@ -39,9 +39,8 @@ use crate::machine::Float;
 /// ```
 ///
 /// # Numerics
-/// A row is measured from an estimate of its mean and summed in the element type. What would lose
-/// digits that way (an outlier in front, squares out of range) is summed again in `f64`, and where
-/// not even x̂ could be formed in the element type, the whole row is done in `f64`, scaled. So any row
+/// A row is measured from an estimate of its mean and summed in the element type. A row that would lose
+/// digits that way (an outlier in front, squares out of range) is done in `f64`, scaled if need be. So any row
 /// whose result fits the type comes out right: `f32` rows at 1e4, of 1e20, of ±3e38 or, without
 /// `eps`, of 1e-39; `f64` rows of 1e200 or 1e-300. A row of equal numbers gives exactly β for any `eps`
 /// above 0; with `eps` 0 it is 0/0, NaN. NaN or an infinity anywhere in a row makes that row NaN, and

@@ -2,7 +2,7 @@
 //!
 //! Plain slices in, plain slices out. RMSNorm is what is left when no mean is subtracted (`CENTRED` is
 //! `false`). `dispatch!` compiles what it calls for each kind of vector a processor may have, and picks the
-//! widest at run time. That needs `#[inline(always)]`, and no closures in the loops: see `machine/lanes.rs`.
+//! widest at run time. That needs `#[inline(always)]`, and no closures in the loops, which may stay outside of these copies.
 
 use fearless_simd::{Simd, dispatch};
 
@@ -170,7 +170,8 @@ fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
 }
 
 /// dx of one row, and what the row adds to dγ and dβ.
-#[expect(clippy::too_many_arguments)] // slices, each once: one by one, the compiler knows that they do not overlap
+// Slices one by one, so that the compiler knows that they do not overlap.
+#[expect(clippy::too_many_arguments)]
 #[inline(always)]
 fn write_dx<T: Float, const CENTRED: bool>(
     dy: &[T],
