@@ -1,9 +1,8 @@
 //! The generic code for `f64` and `f32`, compiled with the crate.
 //!
-//! A generic function is compiled where it is first used with a type: without this file, in every
-//! test program, in every example and in every block of the book. With it, the compiler takes what
-//! the library has already: 35 s for all test programs in place of 56 s, on two cores. (A build with
-//! more optimisation shares nothing, and is spared this file.)
+//! A generic function is compiled where it is first used with a type: without this file, in the tests, in
+//! every example and in every block of the book. With this file, the compiler takes the code that the library
+//! already has. (A build with more optimisation shares no code, so it leaves this file out.)
 
 use approx::relative_eq;
 use ndarray::{Array1, Array2};
@@ -11,7 +10,7 @@ use rand::Rng;
 
 use crate::*;
 
-/// Never called. That it could be is what makes the compiler generate code for what it names.
+/// Never called. The compiler generates code for all that a public function uses.
 pub fn of_both_types() {
     of::<f64>(&mut rng(0));
     of::<f32>(&mut rng(0));

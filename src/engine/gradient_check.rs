@@ -114,6 +114,15 @@ fn compare(backward: f64, x: f64, upstream: &Tensor, f: impl Fn(f64) -> Tensor) 
         if last.is_nan() && error <= TOLERANCE {
             return (difference, error);
         }
+        // Differences that are no larger than rounding errors of the outputs, and that change with the
+        // step, are nothing but rounding: `x` moves no output.
+        let rounding = f64::EPSILON * all / h;
+        if last.is_nan() && difference.abs().max(backward.abs()) <= rounding {
+            let (smaller, ..) = central_difference(x, h / 8.0, upstream, &f);
+            if (smaller - difference).abs() > difference.abs() / 2.0 {
+                return (difference, (backward - difference).abs() / (SHARE * all));
+            }
+        }
         // A step that changes no output, although a larger step did, decides nothing.
         reached |= output > 0.0;
         // The distance from the neighbour's difference, and the possible rounding error.

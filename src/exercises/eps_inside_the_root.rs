@@ -5,7 +5,7 @@ use std::fmt;
 use ndarray::Array2;
 
 use super::Exercise;
-use super::judge::{Output, judge, normal, shape};
+use super::judge::{self, Output, judge, normal, shape};
 use crate::engine::Tensor;
 use crate::norm::LayerNorm;
 
@@ -51,6 +51,12 @@ impl fmt::Display for Case {
     }
 }
 
+impl judge::Case for Case {
+    fn x(&self) -> Option<&Tensor> {
+        Some(&self.x)
+    }
+}
+
 impl Case {
     fn centred(&self) -> Tensor {
         &self.x - self.x.mean_axis(-1)
@@ -79,6 +85,25 @@ static X_HAT: Output<Case> = Output {
         }),
         ("adds ε to the deviation, not to the variance", |case| {
             (case.centred() + case.eps) / case.var().sqrt()
+        }),
+        ("takes the larger of σ² and ε where it should add ε", |case| {
+            let eps = case.eps;
+            let larger = case.var().value().mapv(|var| var.max(eps));
+            case.centred() / Tensor::new(larger).sqrt()
+        }),
+        ("takes the larger of σ and ε where it should add ε to σ²", |case| {
+            let eps = case.eps;
+            let larger = case.var().value().mapv(|var| var.sqrt().max(eps));
+            case.centred() / Tensor::new(larger)
+        }),
+        ("has the wrong sign: it subtracts x from the mean", |case| {
+            -case.centred() / (case.var() + case.eps).sqrt()
+        }),
+        ("lacks a parenthesis: only the mean is divided, as in x - mean / sd", |case| {
+            &case.x - case.x.mean_axis(-1) / (case.var() + case.eps).sqrt()
+        }),
+        ("multiplies by the root where it should divide", |case| {
+            case.centred() * (case.var() + case.eps).sqrt()
         }),
         ("is not divided by the standard deviation", Case::centred),
         ("divides the squares by n - 1, not by n", |case| {

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use ndarray::Dimension;
+use ndarray::{Axis, Dimension};
 
 use crate::engine::{Tensor, rng};
 
@@ -23,24 +23,64 @@ pub(super) struct Output<C: 'static> {
     pub(super) mistakes: &'static [Mistake<C>],
 }
 
-/// Runs the answer on every case and judges its outputs in their order. The error is the diagnosis.
+/// The input of one run of an answer. Its `Display` is put after "for".
+pub(super) trait Case: Display {
+    /// The matrix whose rows the output's rows come from, if it is one.
+    fn x(&self) -> Option<&Tensor> {
+        None
+    }
+}
+
+/// Runs the answer on every case and judges its outputs, the last one first. The error is the diagnosis.
 ///
 /// A mistake is recognised if it explains every case. At least two cases must have the same shapes,
 /// so that an answer which ignores its input is recognised.
-pub(super) fn judge<C: Display, const N: usize>(
+pub(super) fn judge<C: Case, const N: usize>(
     cases: &[C],
     outputs: [&Output<C>; N],
     answer: impl Fn(&C) -> [Tensor; N],
 ) -> Result<(), String> {
     let answers: Vec<[Tensor; N]> = cases.iter().map(answer).collect();
-    for (i, output) in outputs.iter().enumerate() {
-        let got: Vec<&Tensor> = answers.iter().map(|answer| &answer[i]).collect();
-        output.judge(cases, &got)?;
+    let column = |i: usize| answers.iter().map(|answer| &answer[i]).collect::<Vec<_>>();
+    in_another_order(cases, &outputs, &column)?;
+    for i in (0..N).rev() {
+        let Err(diagnosis) = outputs[i].judge(cases, &column(i)) else { continue };
+        let is_right = |i: &usize| outputs[*i].judge(cases, &column(*i)).is_ok();
+        let right: Vec<&str> = (0..N).filter(is_right).map(|i| outputs[i].name).collect();
+        return Err(match right[..] {
+            [] => diagnosis,
+            [one] => format!("{diagnosis}; {one} is right"),
+            _ => format!("{diagnosis}; {} are right", right.join(" and ")),
+        });
     }
     Ok(())
 }
 
-impl<C: Display> Output<C> {
+/// An error if all outputs are right, but not where they belong.
+fn in_another_order<'a, C: Case>(
+    cases: &[C],
+    outputs: &[&Output<C>],
+    column: &impl Fn(usize) -> Vec<&'a Tensor>,
+) -> Result<(), String> {
+    let is = |i: usize, output: &Output<C>| output.judge(cases, &column(i)).is_ok();
+    let found: Option<Vec<&str>> = (0..outputs.len())
+        .map(|i| outputs.iter().find(|output| is(i, output)).map(|output| output.name))
+        .collect();
+    let expected: Vec<&str> = outputs.iter().map(|output| output.name).collect();
+    match found {
+        // Each of them, once.
+        Some(found) if found != expected && expected.iter().all(|name| found.contains(name)) => {
+            Err(format!(
+                "your answer has its results in another order: [{}], expected [{}]",
+                found.join(", "),
+                expected.join(", ")
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl<C: Case> Output<C> {
     fn judge(&self, cases: &[C], got: &[&Tensor]) -> Result<(), String> {
         let right: Vec<Tensor> = cases.iter().map(self.right).collect();
         let differences = cases.iter().zip(got).zip(&right);
@@ -63,7 +103,7 @@ impl<C: Display> Output<C> {
 }
 
 /// The largest error of an output, with its place, or the shapes if they differ.
-fn difference(case: &impl Display, got: &Tensor, right: &Tensor) -> Option<String> {
+fn difference(case: &impl Case, got: &Tensor, right: &Tensor) -> Option<String> {
     if got.shape() != right.shape() {
         return Some(format!("shape {}, expected {}", shape(got), shape(right)));
     }
@@ -79,12 +119,23 @@ fn difference(case: &impl Display, got: &Tensor, right: &Tensor) -> Option<Strin
         })
         .collect::<Vec<_>>();
     let worst = errors.into_iter().max_by(|(a, ..), (b, ..)| a.total_cmp(b));
+    let shape = right.shape();
     let (_, index, got, right) = worst.filter(|(error, ..)| *error > TOLERANCE)?;
     let (mut yours, mut expected) = (format!("{got:.4}"), format!("{right:.4}"));
     if yours == expected {
         (yours, expected) = (got.to_string(), right.to_string());
     }
-    Some(format!("for {case}, at {:?}: {yours}, expected {expected}", index.slice()))
+    let at = index.slice();
+    let row = case.x().filter(|x| x.shape() == shape).map_or(String::new(), |x| {
+        let row = x.value().index_axis(Axis(0), at[0]).iter().map(digits).collect::<Vec<_>>();
+        format!("; row {} of x is [{}]", at[0], row.join(", "))
+    });
+    Some(format!("for {case}, at {at:?}: {yours}, expected {expected}{row}"))
+}
+
+/// As many digits as a reader needs to try a row by hand.
+fn digits(x: &f64) -> String {
+    format!("{}", (x * 1e6).round() / 1e6)
 }
 
 /// Whether two tensors hold the same numbers, apart from axes of length 1. NaN equals NaN here, so

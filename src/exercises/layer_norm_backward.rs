@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Exercise;
-use super::judge::{Output, judge, normal, shape};
+use super::judge::{self, Output, judge, normal, shape};
 use crate::engine::Tensor;
 use crate::norm::LayerNorm;
 
@@ -29,9 +29,8 @@ pub fn layer_norm_backward() -> Exercise<Backward> {
             Case::new(2, 5, 2.0, 3),
             Case::new(1, 6, 1e-5, 4),
         ];
-        judge(&cases, [&D_BETA, &D_GAMMA, &D_X], |case| {
-            let [dx, dgamma, dbeta] = answer(&case.dy, &case.x, &case.gamma, case.eps);
-            [dbeta, dgamma, dx]
+        judge(&cases, [&D_X, &D_GAMMA, &D_BETA], |case| {
+            answer(&case.dy, &case.x, &case.gamma, case.eps)
         })
     })
 }
@@ -48,6 +47,12 @@ struct Case {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "x of shape {} and ε = {:?}", shape(&self.x), self.eps)
+    }
+}
+
+impl judge::Case for Case {
+    fn x(&self) -> Option<&Tensor> {
+        Some(&self.x)
     }
 }
 
@@ -122,6 +127,7 @@ static D_BETA: Output<Case> = Output {
             case.over_rows(&case.g())
         }),
         ("is dγ: the other way round", |case| case.right()[1].clone()),
+        ("has the wrong sign", |case| -case.over_rows(&case.dy)),
     ],
 };
 
@@ -133,6 +139,7 @@ static D_GAMMA: Output<Case> = Output {
         ("is a mean over the rows, not a sum", |case| (&case.dy * case.x_hat()).mean_axis(0)),
         ("does not sum over the rows", |case| &case.dy * case.x_hat()),
         ("lacks the factor x̂", |case| case.over_rows(&case.dy)),
+        ("has the wrong sign", |case| -case.right()[1].clone()),
         ("uses x where x̂ belongs", |case| case.over_rows(&(&case.dy * &case.x))),
         ("uses x - μ where x̂ belongs", |case| case.over_rows(&(&case.dy * case.centred()))),
         ("has the factor γ, which belongs to the gradient of x̂", |case| {
@@ -153,6 +160,23 @@ static D_X: Output<Case> = Output {
     mistakes: &[
         ("takes the statistics as constants: it is r·g, without both subtractions", |case| {
             case.right_r() * case.g()
+        }),
+        ("is g = γ·dy, the gradient of x̂", Case::g),
+        ("is dy, as it came", |case| case.dy.clone()),
+        ("has the wrong sign", |case| -case.right()[0].clone()),
+        ("adds the part along x̂ where it should subtract", |case| {
+            let (r, g, x_hat) = (case.right_r(), case.g(), case.x_hat());
+            r * (&g - mean(&g) + &x_hat * mean(&(&g * &x_hat)))
+        }),
+        ("adds the mean of g where it should subtract", |case| {
+            let (r, g, x_hat) = (case.right_r(), case.g(), case.x_hat());
+            r * (&g + mean(&g) - &x_hat * mean(&(&g * &x_hat)))
+        }),
+        ("has the factor r² = 1/(σ² + ε) in front, not r", |case| {
+            case.right()[0].clone() * case.right_r()
+        }),
+        ("divides by r in front where it should multiply", |case| {
+            case.right()[0].clone() / (case.right_r() * case.right_r())
         }),
         ("lacks the mean of g", |case| {
             let (r, g, x_hat) = (case.right_r(), case.g(), case.x_hat());

@@ -5,7 +5,7 @@ use std::fmt;
 use ndarray::ArrayView1;
 
 use super::Exercise;
-use super::judge::{Output, judge};
+use super::judge::{Case, Output, judge};
 use crate::engine::Tensor;
 use crate::norm::LayerNorm;
 
@@ -42,6 +42,8 @@ impl fmt::Display for Row {
     }
 }
 
+impl Case for Row {}
+
 impl Row {
     fn mean(&self) -> f64 {
         self.0.iter().sum::<f64>() / 4.0
@@ -56,6 +58,10 @@ impl Row {
     fn squares(&self) -> f64 {
         self.centred().square().sum().item()
     }
+
+    fn sd(&self) -> f64 {
+        (self.squares() / 4.0).sqrt()
+    }
 }
 
 static ROW: Output<Row> = Output {
@@ -64,6 +70,24 @@ static ROW: Output<Row> = Output {
     mistakes: &[
         ("returns the row as it came", |row| tensor(row.0)),
         ("is centred, but not divided by anything", Row::centred),
+        ("has the wrong sign: it subtracts the row from the mean", |row| -row.centred() / row.sd()),
+        ("lacks a parenthesis: only the mean is divided, as in x - mean / sd", |row| {
+            tensor(row.0) - row.mean() / row.sd()
+        }),
+        ("multiplies by the standard deviation where it should divide", |row| {
+            row.centred() * row.sd()
+        }),
+        ("scales from 0 to 1 by the smallest and the largest number (min-max)", |row| {
+            let (least, most) = (
+                row.0.into_iter().fold(f64::MAX, f64::min),
+                row.0.into_iter().fold(f64::MIN, f64::max),
+            );
+            (tensor(row.0) - least) / (most - least)
+        }),
+        ("is a softmax: eˣ over the sum of eˣ", |row| tensor(row.0).softmax(0)),
+        ("divides the row by its length, the root of the sum of its squares (L2)", |row| {
+            tensor(row.0) / tensor(row.0).square().sum().sqrt()
+        }),
         ("divides the squares by n - 1 = 3, not by n = 4", |row| {
             row.centred() / (row.squares() / 3.0).sqrt()
         }),

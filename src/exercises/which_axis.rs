@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Exercise;
-use super::judge::{Output, judge, normal, shape};
+use super::judge::{self, Output, judge, normal, shape};
 use crate::engine::Tensor;
 use crate::norm::LayerNorm;
 
@@ -44,6 +44,12 @@ impl fmt::Display for Case {
     }
 }
 
+impl judge::Case for Case {
+    fn x(&self) -> Option<&Tensor> {
+        Some(&self.x)
+    }
+}
+
 impl Case {
     fn new(rows: usize, features: usize, seed: u64) -> Self {
         Self {
@@ -58,6 +64,16 @@ impl Case {
         let centred = &self.x - self.x.mean_axis(mean);
         let var = centred.square().mean_axis(var);
         &self.gamma * (centred / (var + 1e-5).sqrt()) + &self.beta
+    }
+
+    /// x̂, the row before γ and β.
+    fn x_hat(&self) -> Tensor {
+        LayerNorm::new(self.gamma.shape()[0]).forward(&self.x)
+    }
+
+    /// √(σ² + ε) of each row.
+    fn sd(&self) -> Tensor {
+        ((&self.x - self.x.mean_axis(-1)).square().mean_axis(-1) + 1e-5).sqrt()
     }
 
     fn right(&self) -> Tensor {
@@ -93,7 +109,22 @@ static Y: Output<Case> = Output {
             let var = centred.square().mean();
             &case.gamma * (centred / (var + 1e-5).sqrt()) + &case.beta
         }),
-        ("leaves γ and β out", |case| LayerNorm::new(case.gamma.shape()[0]).forward(&case.x)),
+        ("leaves γ and β out", Case::x_hat),
+        ("has γ and β the wrong way round: it multiplies by β and adds γ", |case| {
+            &case.beta * case.x_hat() + &case.gamma
+        }),
+        ("multiplies β by γ too, as in γ·(x̂ + β)", |case| {
+            &case.gamma * (case.x_hat() + &case.beta)
+        }),
+        ("has the wrong sign: it subtracts x from the mean", |case| {
+            &case.beta - &case.gamma * case.x_hat()
+        }),
+        ("lacks a parenthesis: only the mean is divided, as in x - mean / sd", |case| {
+            &case.gamma * (&case.x - case.x.mean_axis(-1) / case.sd()) + &case.beta
+        }),
+        ("multiplies by the standard deviation where it should divide", |case| {
+            &case.gamma * ((&case.x - case.x.mean_axis(-1)) * case.sd()) + &case.beta
+        }),
         ("leaves γ out", |case| (case.right() - &case.beta) / &case.gamma + &case.beta),
         ("leaves β out", |case| case.right() - &case.beta),
         ("divides the squares by n - 1, not by n", |case| {

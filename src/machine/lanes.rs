@@ -31,9 +31,11 @@ pub(crate) fn sum<S: Simd, T: Float>(simd: S, numbers: &[T]) -> f64 {
                 *sum += load(simd, numbers);
             }
         }
-        for rest in fours.remainder().chunks(lanes) {
-            sums[0] += load_part(simd, rest, T::neg_zero());
+        for numbers in fours.remainder().chunks_exact(lanes) {
+            sums[0] += load(simd, numbers);
         }
+        let rest = fours.remainder().chunks_exact(lanes).remainder();
+        sum += rest.iter().fold(-0.0, |sum, x| sum + x.wide());
         sum += total((sums[0] + sums[1]) + (sums[2] + sums[3]));
     }
     sum
@@ -41,21 +43,19 @@ pub(crate) fn sum<S: Simd, T: Float>(simd: S, numbers: &[T]) -> f64 {
 // ANCHOR_END: sum
 
 // ANCHOR: sums
-/// Two sums over slices of one length, in `f64`: `sums!(simd, [x or 0.0, dy] => (dy, x * dy))`
-/// is Σ dy and Σ x·dy. After the arrow, a slice's name means a vector of its numbers. The
-/// number after `or` fills up the last vector of the first slice; 0 fills up those of the
-/// other slices.
+/// Two sums over slices of one length, in `f64`: `sums!(simd, [x, dy] => (dy, x * dy))` is Σ dy
+/// and Σ x·dy. After the arrow, a slice's name means a vector of its numbers, or one of them:
+/// the last numbers, too few for a vector, are added one by one.
 macro_rules! sums {
-    ($simd:expr, [$first:ident or $filler:expr $(, $more:ident)*] => $terms:expr) => {{
-        use $crate::machine::lanes::{CHUNK, load, load_part, total, width, zero};
-        let filler = $filler;
+    ($simd:expr, [$first:ident $(, $more:ident)*] => $terms:expr) => {{
+        use $crate::machine::lanes::{CHUNK, load, total, width, zero};
         let length = $first.len();
         $(let $more = &$more[..length];)*
         let (mut a, mut b) = (0.0, 0.0);
         for start in (0..length).step_by(CHUNK) {
             let end = length.min(start + CHUNK);
-            let mut lanes = (zero($simd, filler), zero($simd, filler));
-            let count = width($simd, filler);
+            let mut lanes = (zero($simd, $first), zero($simd, $first));
+            let count = width($simd, $first);
             let whole = end - (end - start) % count;
             for at in (start..whole).step_by(count) {
                 let $first = load($simd, &$first[at..at + count]);
@@ -63,14 +63,14 @@ macro_rules! sums {
                 let terms = $terms;
                 lanes = (lanes.0 + terms.0, lanes.1 + terms.1);
             }
-            if whole < end {
-                let $first = load_part($simd, &$first[whole..end], filler);
-                $(let $more = load_part($simd, &$more[whole..end], T::zero());)*
-                let terms = $terms;
-                lanes = (lanes.0 + terms.0, lanes.1 + terms.1);
-            }
             a += total(lanes.0);
             b += total(lanes.1);
+            for at in whole..end {
+                let $first = $first[at];
+                $(let $more = $more[at];)*
+                let terms = $terms;
+                (a, b) = (a + terms.0.wide(), b + terms.1.wide());
+            }
         }
         (a, b)
     }};
@@ -92,31 +92,15 @@ pub(crate) fn load<S: Simd, T: Float>(simd: S, numbers: &[T]) -> T::Lanes<S> {
     T::Lanes::<S>::from_slice(simd, numbers)
 }
 
-/// A vector of `numbers`, at most one for each lane; `filler` in the other lanes.
+/// The number of lanes for numbers like these.
 #[inline(always)]
-pub(crate) fn load_part<S: Simd, T: Float>(simd: S, numbers: &[T], filler: T) -> T::Lanes<S> {
-    let mut lanes = T::Lanes::<S>::splat(simd, filler);
-    // Copied in parts of known lengths: a copy of unknown length calls the C library.
-    let (mut at, mut part) = (0, T::Lanes::<S>::LEN);
-    while part > 0 {
-        if numbers.len() & part != 0 {
-            lanes.as_mut_slice()[at..at + part].copy_from_slice(&numbers[at..at + part]);
-            at += part;
-        }
-        part /= 2;
-    }
-    lanes
-}
-
-/// The number of lanes for this type.
-#[inline(always)]
-pub(crate) fn width<S: Simd, T: Float>(_: S, _: T) -> usize {
+pub(crate) fn width<S: Simd, T: Float>(_: S, _: &[T]) -> usize {
     T::Lanes::<S>::LEN
 }
 
 /// 0 in all lanes.
 #[inline(always)]
-pub(crate) fn zero<S: Simd, T: Float>(simd: S, _: T) -> T::Lanes<S> {
+pub(crate) fn zero<S: Simd, T: Float>(simd: S, _: &[T]) -> T::Lanes<S> {
     T::Lanes::<S>::splat(simd, T::zero())
 }
 

@@ -11,9 +11,6 @@ use crate::machine::column_sums::ColumnSums;
 use crate::machine::lanes::{Number, sums};
 use crate::machine::{Float, threads, vectors};
 
-/// Planes with fewer positions are summed one number after the other.
-const SHORT: usize = 16;
-
 /// What a number adds to two sums. The first coefficient is the origin.
 pub(super) trait Terms<T, const K: usize>: Copy + Sync + Send {
     fn of<X: Number<T>>(x: X, dy: X, coefficients: [T; K]) -> (X, X);
@@ -85,14 +82,7 @@ pub(super) fn sums_of<T: Float, F: Terms<T, K>, const K: usize>(
             let slices = x.chunks_exact(length).zip(dy.chunks_exact(length));
             for (plane, ((x, dy), sum)) in slices.zip(sums).enumerate() {
                 let coefficients = at(coefficients, (number * piece + plane) % coefficients[0].len());
-                if length >= SHORT {
-                    *sum = sums!(simd, [x or coefficients[0], dy] => F::of(x, dy, coefficients));
-                    continue;
-                }
-                for (&x, &dy) in x.iter().zip(dy) {
-                    let terms = F::of(x, dy, coefficients);
-                    *sum = (sum.0 + terms.0.wide(), sum.1 + terms.1.wide());
-                }
+                *sum = sums!(simd, [x, dy] => F::of(x, dy, coefficients));
             }
         });
     });

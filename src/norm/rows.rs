@@ -10,7 +10,7 @@ use super::far;
 use super::statistics::{MeanVar, Statistics, reciprocal_root, trusted};
 use crate::machine::buffer::Buffer;
 use crate::machine::column_sums::ColumnSums;
-use crate::machine::lanes::{load_part, sums, total, width};
+use crate::machine::lanes::{load, sums, total, width};
 use crate::machine::spread::Spread;
 use crate::machine::{Float, threads, vectors};
 
@@ -40,9 +40,9 @@ fn one_pass<S: Simd, T: Float, const CENTRED: bool>(simd: S, row: &[T], eps: f64
     let share = 1.0 / row.len() as f64; // the same for all rows: divided once
     let origin = if CENTRED { estimate(simd, row) } else { T::zero() };
     let (sum, squares) = if CENTRED {
-        sums!(simd, [row or origin] => (row - origin, (row - origin) * (row - origin)))
+        sums!(simd, [row] => (row - origin, (row - origin) * (row - origin)))
     } else {
-        sums!(simd, [row or origin] => (row, row * row))
+        sums!(simd, [row] => (row, row * row))
     };
     let (shift, mean_square) = (if CENTRED { sum * share } else { 0.0 }, squares * share);
     let var = mean_square - shift * shift;
@@ -53,8 +53,13 @@ fn one_pass<S: Simd, T: Float, const CENTRED: bool>(simd: S, row: &[T], eps: f64
 /// The mean of the first numbers of a row, to measure all others from.
 #[inline(always)]
 fn estimate<S: Simd, T: Float>(simd: S, row: &[T]) -> T {
-    let first = &row[..row.len().min(width(simd, T::zero()))];
-    T::of(total(load_part(simd, first, T::zero())) * (1.0 / first.len() as f64))
+    let count = row.len().min(width(simd, row));
+    let sum = if count == width(simd, row) {
+        total(load(simd, &row[..count]))
+    } else {
+        row.iter().fold(0.0, |sum, x| sum + x.wide())
+    };
+    T::of(sum * (1.0 / count as f64))
 }
 // ANCHOR_END: one_pass
 
@@ -154,7 +159,7 @@ fn backward_rows<S: Simd, T: Float, const CENTRED: bool>(
     let slices = dy.chunks_exact(n).zip(x.chunks_exact(n)).zip(rows);
     for (((dy, x), &row), dx) in slices.zip(dx.chunks_exact_mut(n)) {
         // g = γ·dy is the gradient of x̂. (RMSNorm has no use for Σ g.)
-        let (sum_g, sum_g_x_hat) = sums!(simd, [x or row.origin, dy, gamma] => {
+        let (sum_g, sum_g_x_hat) = sums!(simd, [x, dy, gamma] => {
             let g = gamma * dy;
             (g, g * row.x_hat::<_, CENTRED>(x))
         });

@@ -73,6 +73,28 @@ fn wrong_answers_get_their_diagnosis() {
                 let (centred, var) = parts(x);
                 (centred + eps) / var.sqrt()
             }),
+            ("your answer takes the larger of σ² and ε where it should add ε: ", |x, eps| {
+                let (centred, var) = parts(x);
+                centred / Tensor::new(var.value().mapv(|var| var.max(eps))).sqrt()
+            }),
+            (
+                "your answer takes the larger of σ and ε where it should add ε to σ²: ",
+                |x, eps| {
+                    let (centred, var) = parts(x);
+                    centred / Tensor::new(var.sqrt().value().mapv(|sd| sd.max(eps)))
+                },
+            ),
+            ("your answer has the wrong sign: it subtracts x from the mean: ", |x, eps| {
+                -normalize(x, eps)
+            }),
+            (
+                "your answer lacks a parenthesis: only the mean is divided, as in x - mean / sd: ",
+                |x, eps| x - x.mean_axis(-1) / (parts(x).1 + eps).sqrt(),
+            ),
+            ("your answer multiplies by the root where it should divide: ", |x, eps| {
+                let (centred, var) = parts(x);
+                centred * (var + eps).sqrt()
+            }),
             ("your answer is not divided by the standard deviation: ", |x, _| parts(x).0),
             ("your answer divides the squares by n - 1, not by n: ", |x, eps| {
                 let (centred, var) = parts(x);

@@ -4,7 +4,7 @@ use evenkeel::exercises::{Verdict, layer_norm_backward};
 use evenkeel::{LayerNorm, Tensor};
 use ndarray::{Array1, Array2};
 
-use super::assert_refused;
+use super::{assert_refused, diagnosis};
 
 fn backward(dy: &Tensor, x: &Tensor, gamma: &Tensor, eps: f64) -> [Tensor; 3] {
     let centred = x - x.mean_axis(-1);
@@ -232,9 +232,60 @@ fn a_wrong_dx_gets_its_diagnosis() {
                 Parts { right, ..p }.with_dx(dx)
             }),
             (
-                "your dx is not right: for x of shape (2, 5)",
+                "your dx has the wrong sign: for x of shape (2, 5)",
                 answer!(|p| {
                     let dx = p.dx(&p.x_hat) * -1.0;
+                    p.with_dx(dx)
+                }),
+            ),
+            (
+                "your dx is g = γ·dy, the gradient of x̂: ",
+                answer!(|p| {
+                    let dx = p.g.clone();
+                    p.with_dx(dx)
+                }),
+            ),
+            (
+                "your dx is dy, as it came: ",
+                answer!(|p| {
+                    let dx = p.dy.clone();
+                    p.with_dx(dx)
+                }),
+            ),
+            (
+                "your dx adds the part along x̂ where it should subtract: ",
+                answer!(|p| {
+                    let along = &p.x_hat * (&p.g * &p.x_hat).mean_axis(-1);
+                    let dx = &p.r * (&p.g - p.g.mean_axis(-1) + along);
+                    p.with_dx(dx)
+                }),
+            ),
+            (
+                "your dx adds the mean of g where it should subtract: ",
+                answer!(|p| {
+                    let along = &p.x_hat * (&p.g * &p.x_hat).mean_axis(-1);
+                    let dx = &p.r * (&p.g + p.g.mean_axis(-1) - along);
+                    p.with_dx(dx)
+                }),
+            ),
+            (
+                "your dx has the factor r² = 1/(σ² + ε) in front, not r: ",
+                answer!(|p| {
+                    let dx = p.dx(&p.x_hat) * &p.r;
+                    p.with_dx(dx)
+                }),
+            ),
+            (
+                "your dx divides by r in front where it should multiply: ",
+                answer!(|p| {
+                    let dx = p.dx(&p.x_hat) / &p.r / &p.r;
+                    p.with_dx(dx)
+                }),
+            ),
+            (
+                "your dx is not right: for x of shape (2, 5)",
+                answer!(|p| {
+                    let dx = p.dx(&p.x_hat) * 2.0;
                     p.with_dx(dx)
                 }),
             ),
@@ -316,9 +367,60 @@ fn a_wrong_dgamma_gets_its_diagnosis() {
                 let [.., dbeta] = backward(dy, x, gamma, eps);
                 [p.dx(&p.x_hat), p.dgamma(&p.x_hat), dbeta]
             }),
+            (
+                "your dγ has the wrong sign: ",
+                answer!(|p| {
+                    let dgamma = -p.dgamma(&p.x_hat);
+                    p.with_dgamma(dgamma)
+                }),
+            ),
             ("your dγ leaves ε out: ", |dy, x, gamma, _| backward(dy, x, gamma, 0.0)),
         ],
     );
+}
+
+#[test]
+fn results_in_another_order_are_named() {
+    assert_refused::<Answer, _>(
+        &layer_norm_backward(),
+        [
+            (
+                "your answer has its results in another order: [dγ, dβ, dx], expected [dx, dγ, dβ]",
+                |dy, x, gamma, eps| {
+                    let [dx, dgamma, dbeta] = backward(dy, x, gamma, eps);
+                    [dgamma, dbeta, dx]
+                },
+            ),
+            (
+                "your answer has its results in another order: [dx, dβ, dγ], expected [dx, dγ, dβ]",
+                |dy, x, gamma, eps| {
+                    let [dx, dgamma, dbeta] = backward(dy, x, gamma, eps);
+                    [dx, dbeta, dgamma]
+                },
+            ),
+        ],
+    );
+}
+
+/// What is right already, and the row to try by hand.
+#[test]
+fn a_diagnosis_says_what_is_right_and_which_row_is_not() {
+    let doubled: Answer = |dy, x, gamma, eps| {
+        let [dx, dgamma, dbeta] = backward(dy, x, gamma, eps);
+        [dx * 2.0, dgamma, dbeta]
+    };
+    let why = diagnosis(layer_norm_backward().verdict(doubled));
+    let (_, row) = why.split_once("; row ").unwrap_or_else(|| panic!("{why}"));
+    let (numbers, right) = row.split_once(" of x is [").unwrap().1.split_once("]; ").unwrap();
+    assert_eq!(right, "dγ and dβ are right");
+    let numbers: Vec<f64> = numbers.split(", ").map(|x| x.parse().unwrap()).collect();
+    assert_eq!(numbers.len(), 5);
+    let both: Answer = |dy, x, gamma, eps| {
+        let [dx, dgamma, dbeta] = backward(dy, x, gamma, eps);
+        [dx, dgamma * 2.0, dbeta * 2.0]
+    };
+    let why = diagnosis(layer_norm_backward().verdict(both));
+    assert!(why.starts_with("your dβ is not right: ") && why.ends_with("; dx is right"), "{why}");
 }
 
 #[test]
@@ -355,9 +457,16 @@ fn a_wrong_dbeta_gets_its_diagnosis() {
                 }),
             ),
             ("your dβ is dγ: the other way round: ", |dy, x, gamma, eps| {
-                let [dx, dgamma, dbeta] = backward(dy, x, gamma, eps);
-                [dx, dbeta, dgamma]
+                let [dx, dgamma, _] = backward(dy, x, gamma, eps);
+                [dx, dgamma.clone(), dgamma]
             }),
+            (
+                "your dβ has the wrong sign: ",
+                answer!(|p| {
+                    let dbeta = -p.dy.sum_axis(0).reshape(p.gamma.shape());
+                    p.with_dbeta(dbeta)
+                }),
+            ),
         ],
     );
 }

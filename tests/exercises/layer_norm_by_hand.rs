@@ -84,6 +84,39 @@ fn wrong_answers_get_their_diagnosis() {
                 row.map(|x| x / (squares / 4.0).sqrt())
             }),
             ("your answer returns the row as it came: ", |row| row),
+            ("your answer has the wrong sign: it subtracts the row from the mean: ", |row| {
+                layer_norm(row).map(|x| -x)
+            }),
+            (
+                "your answer lacks a parenthesis: only the mean is divided, as in x - mean / sd: ",
+                |row| {
+                    let (mean, _, squares) = parts(row);
+                    row.map(|x| x - mean / (squares / 4.0).sqrt())
+                },
+            ),
+            ("your answer multiplies by the standard deviation where it should divide: ", |row| {
+                let (_, deviations, squares) = parts(row);
+                deviations.map(|d| d * (squares / 4.0).sqrt())
+            }),
+            (
+                "your answer scales from 0 to 1 by the smallest and the largest number (min-max): ",
+                |row| {
+                    let mut sorted = row;
+                    sorted.sort_by(f64::total_cmp);
+                    row.map(|x| (x - sorted[0]) / (sorted[3] - sorted[0]))
+                },
+            ),
+            ("your answer is a softmax: eˣ over the sum of eˣ: ", |row| {
+                let sum: f64 = row.iter().map(|x| x.exp()).sum();
+                row.map(|x| x.exp() / sum)
+            }),
+            (
+                "your answer divides the row by its length, the root of the sum of its squares (L2): ",
+                |row| {
+                    let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+                    row.map(|x| x / length)
+                },
+            ),
             (
                 "your answer is not right: for [1.0, 2.0, 3.0, 4.0], at [3]: NaN, expected 1.3416",
                 |_| [f64::NAN; 4],

@@ -78,6 +78,34 @@ fn wrong_answers_get_their_diagnosis() {
                 let var = centred.square().mean_axis(-1);
                 centred / (var + 1e-5).sqrt()
             }),
+            (
+                "your answer has γ and β the wrong way round: it multiplies by β and adds γ: ",
+                |x, gamma, beta| layer_norm(x, beta, gamma),
+            ),
+            ("your answer multiplies β by γ too, as in γ·(x̂ + β): ", |x, gamma, beta| {
+                let centred = x - x.mean_axis(-1);
+                let sd = (centred.square().mean_axis(-1) + 1e-5).sqrt();
+                gamma * (centred / sd + beta)
+            }),
+            ("your answer has the wrong sign: it subtracts x from the mean: ", |x, gamma, beta| {
+                let sd = ((x - x.mean_axis(-1)).square().mean_axis(-1) + 1e-5).sqrt();
+                gamma * ((x.mean_axis(-1) - x) / sd) + beta
+            }),
+            (
+                "your answer lacks a parenthesis: only the mean is divided, as in x - mean / sd: ",
+                |x, gamma, beta| {
+                    let sd = ((x - x.mean_axis(-1)).square().mean_axis(-1) + 1e-5).sqrt();
+                    gamma * (x - x.mean_axis(-1) / sd) + beta
+                },
+            ),
+            (
+                "your answer multiplies by the standard deviation where it should divide: ",
+                |x, gamma, beta| {
+                    let centred = x - x.mean_axis(-1);
+                    let sd = (centred.square().mean_axis(-1) + 1e-5).sqrt();
+                    gamma * (centred * sd) + beta
+                },
+            ),
             ("your answer leaves γ out: ", |x, gamma, beta| {
                 layer_norm(x, gamma, beta) / gamma - beta / gamma + beta
             }),

@@ -3,7 +3,7 @@
 //!
 //! The form of the stub is a rule for every page, which the preprocessor checks.
 
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, is_editors_own};
 use anyhow::{Context, Result};
 use evenkeel_preprocessor::page::{Fence, fences};
 use std::path::Path;
@@ -68,8 +68,11 @@ pub fn problems(workspace: &Workspace) -> Result<Vec<String>> {
 fn blocks(src: &Path) -> Result<Vec<PageBlock>> {
     let mut found = Vec::new();
     for entry in src.read_dir().context("the pages")? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "md") {
+        let entry = entry?;
+        let path = entry.path();
+        if path.extension().is_some_and(|ending| ending == "md")
+            && !is_editors_own(&entry.file_name())
+        {
             let page = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let fences = fences(&std::fs::read_to_string(&path)?);
             found.extend(fences.into_iter().map(|fence| PageBlock { page: page.clone(), fence }));

@@ -5,7 +5,7 @@
 //! to another folder. With `--what` it prints what it measures: `numbers`, the same every time, which a
 //! check measures again, or `times`, which a check can only draw again.
 
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, is_editors_own};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, BTreeSet};
@@ -208,8 +208,10 @@ fn stems(workspace: &Workspace) -> Result<BTreeSet<String>> {
     };
     let mut found = BTreeSet::new();
     for entry in entries {
-        let path = entry?.path();
+        let entry = entry?;
+        let path = entry.path();
         if path.extension().is_some_and(|extension| extension == "rs")
+            && !is_editors_own(&entry.file_name())
             && let Some(stem) = path.file_stem()
         {
             found.insert(stem.to_string_lossy().into_owned());

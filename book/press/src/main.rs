@@ -127,8 +127,9 @@ fn carry_out(workspace: &Workspace, command: Option<Command>, before: &Serve) ->
     match command.unwrap_or(Command::Serve(Serve::default())) {
         Command::Serve(after) => serve::run(workspace, &after.or(before)),
         Command::Build { dest_dir } => {
+            let own = dest_dir.is_none();
             let dest = dest_dir.unwrap_or_else(|| workspace.book.join("book"));
-            render::build(&workspace.book, &dest)?;
+            render::build(&workspace.book, &dest, own)?;
             println!("The pages are in {}: open index.html", dest.display());
             Ok(())
         }

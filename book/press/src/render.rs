@@ -1,14 +1,17 @@
 //! Renders Markdown to pages, with mdBook as a library.
 
+use crate::workspace::is_editors_own;
 use anyhow::{Context, Error, Result, anyhow, bail};
 use evenkeel_preprocessor::{EvenKeel, Problems, Source, check_summary};
 use mdbook_driver::MDBook;
 use mdbook_driver::builtin_preprocessors::{IndexPreprocessor, LinkPreprocessor};
 use mdbook_driver::config::Config;
-use std::collections::BTreeMap;
+use mdbook_html::HtmlHandlebars;
+use mdbook_renderer::{RenderContext, Renderer};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{MAIN_SEPARATOR, Path};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::sync::{Mutex, Once, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -39,7 +42,8 @@ pub fn render(book: &Path, into: &Path) -> Result<Vec<String>> {
         let mut book = MDBook::load_with_config(book, config)?;
         book.with_preprocessor(EvenKeel)
             .with_preprocessor(LinkPreprocessor::new())
-            .with_preprocessor(IndexPreprocessor::new());
+            .with_preprocessor(IndexPreprocessor::new())
+            .with_renderer(Html);
         book.build()
     }));
     let warnings = std::mem::take(&mut *WARNINGS.lock().unwrap_or_else(PoisonError::into_inner));
@@ -47,6 +51,48 @@ pub fn render(book: &Path, into: &Path) -> Result<Vec<String>> {
         Ok(result) => result.map(|()| warnings),
         Err(_) => Err(anyhow!("mdBook panicked: its message stands above")),
     }
+}
+
+/// mdBook's pages, without the files that editors keep beside the book's. mdBook copies all files of the source folder,
+/// and refuses to go on at a link that leads nowhere.
+struct Html;
+
+impl Renderer for Html {
+    fn name(&self) -> &str {
+        "html"
+    }
+
+    fn render(&self, ctx: &RenderContext) -> Result<()> {
+        // Beside the pages, so that it goes when their temporary folder does.
+        let beside = ctx.destination.parent().unwrap_or(&ctx.destination);
+        std::fs::create_dir_all(beside)?;
+        let own = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(beside)?;
+        let src = ctx.root.join(&ctx.config.book.src);
+        for name in listed(&src)? {
+            let to = own.path().join(&name);
+            std::fs::create_dir_all(to.parent().unwrap_or(own.path()))?;
+            std::fs::copy(src.join(&name), &to).with_context(|| name.display().to_string())?;
+        }
+        let mut ctx = ctx.clone();
+        ctx.config.book.src = own.path().to_path_buf();
+        HtmlHandlebars::new().render(&ctx)
+    }
+}
+
+/// The files below `dir`, relative to `dir`, but those that editors keep.
+fn listed(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = WalkDir::new(dir).min_depth(1).follow_links(true).into_iter();
+    let mut found = Vec::new();
+    // An entry that leads nowhere has no file name to ask: its error is passed over only if it is an editor's.
+    for entry in entries.filter_entry(|entry| !is_editors_own(entry.file_name())) {
+        match entry {
+            Ok(entry) if entry.file_type().is_dir() => {}
+            Ok(entry) => found.push(entry.path().strip_prefix(dir)?.to_path_buf()),
+            Err(error) if error.path().and_then(Path::file_name).is_some_and(is_editors_own) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(found)
 }
 
 /// An error in lines: one for each problem of the pages, one for any other error.
@@ -57,44 +103,99 @@ pub fn lines(error: &Error) -> Vec<String> {
     }
 }
 
-/// Renders the book into `dest`, which keeps its last good pages until the new ones are complete.
-pub fn build(book: &Path, dest: &Path) -> Result<()> {
-    refuse_foreign(dest)?;
-    let dest = std::path::absolute(dest)?;
+/// Renders the book into `dest`, which keeps its last good pages until the new ones are complete. If `dest` is not the
+/// book's `own` folder for pages, files there that no build wrote are left alone, and so is `dest`.
+pub fn build(book: &Path, dest: &Path, own: bool) -> Result<()> {
+    // A link stays one: the pages go to where it leads.
+    let dest = dest.canonicalize().or_else(|_| std::path::absolute(dest))?;
+    if !own {
+        refuse_foreign(&dest)?;
+    }
     let parent = dest
         .parent()
         .with_context(|| format!("--dest-dir {}: expected a folder to write to", dest.display()))?;
     std::fs::create_dir_all(parent).with_context(|| format!("--dest-dir {}", dest.display()))?;
+    remove_abandoned(parent);
     // Beside the destination, so that a rename puts it in place.
-    let temporary = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent)?;
-    let (new, old) = (temporary.path().join("new"), temporary.path().join("old"));
+    let prefix = format!("{TEMPORARY}{}-", std::process::id());
+    let temporary = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)?;
+    let new = temporary.path().join("new");
     for warning in render(book, &new)? {
         eprintln!("warning: {warning}");
     }
+    let names: Vec<String> = files(&new)?.into_keys().collect();
+    std::fs::write(new.join(LIST), names.join("\n") + "\n")?;
     if dest.exists() {
-        std::fs::rename(&dest, &old)?;
+        exchange(&new, &dest, &temporary.path().join("old"))
+    } else {
+        Ok(std::fs::rename(&new, &dest)?)
     }
-    std::fs::rename(&new, &dest).inspect_err(|_| drop(std::fs::rename(&old, &dest)))?;
+}
+
+/// Puts the new folder in the place of the old one. On Linux both change places at once, so that no moment, and no end
+/// of the program, leaves none.
+fn exchange(new: &Path, dest: &Path, old: &Path) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        if renameat_with(CWD, new, CWD, dest, RenameFlags::EXCHANGE).is_ok() {
+            return Ok(());
+        }
+    }
+    std::fs::rename(dest, old)?;
+    std::fs::rename(new, dest).inspect_err(|_| drop(std::fs::rename(old, dest)))?;
     Ok(())
 }
+
+/// Removes temporary folders of builds that were ended from outside: their process is gone.
+fn remove_abandoned(parent: &Path) {
+    let processes = Path::new("/proc");
+    if !processes.join("self").exists() {
+        return; // no way to ask here
+    }
+    for entry in parent.read_dir().into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY)?.split_once('-'));
+        if let Some((process, _)) = process
+            && !process.is_empty()
+            && process.bytes().all(|digit| digit.is_ascii_digit())
+            && !processes.join(process).exists()
+        {
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
+    }
+}
+
+/// The file in a folder of pages that lists the others.
+const LIST: &str = ".evenkeel-pages";
 
 /// The start of the names of the press's temporary folders.
 pub const TEMPORARY: &str = ".evenkeel-press-";
 
-/// Refuses to replace a folder that holds anything but rendered pages.
+/// Refuses to replace a folder that holds a file which no build wrote.
 fn refuse_foreign(dest: &Path) -> Result<()> {
+    let expected = "expected an empty folder or pages that an earlier build wrote";
     match std::fs::read_dir(dest).map(Iterator::count) {
-        Ok(1..) if !dest.join("toc.html").is_file() => {
-            bail!(
-                "--dest-dir {}: expected an empty folder or rendered pages, got other files",
-                dest.display()
-            )
-        }
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            bail!("--dest-dir {}: expected a folder, got: {error}", dest.display())
-        }
-        _ => Ok(()),
+        Ok(0) => return Ok(()),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => bail!("--dest-dir {}: expected a folder, got: {error}", dest.display()),
     }
+    let list = std::fs::read_to_string(dest.join(LIST)).unwrap_or_default();
+    let written: HashSet<&str> = list.lines().chain([LIST]).collect();
+    for entry in WalkDir::new(dest) {
+        let entry = entry?;
+        let name = relative(dest, entry.path())?;
+        if !entry.file_type().is_dir() && !written.contains(name.as_str()) {
+            bail!("--dest-dir {}: {expected}, got also {name}", dest.display());
+        }
+    }
+    Ok(())
+}
+
+/// The path below `dir`, with `/` between the parts.
+fn relative(dir: &Path, path: &Path) -> Result<String> {
+    Ok(path.strip_prefix(dir)?.to_string_lossy().replace(MAIN_SEPARATOR, "/"))
 }
 
 /// Every file below `dir`, by its path relative to `dir`, with `/` between the parts.
@@ -103,8 +204,7 @@ pub fn files(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     for entry in WalkDir::new(dir).follow_links(true) {
         let entry = entry?;
         if !entry.file_type().is_dir() {
-            let name =
-                entry.path().strip_prefix(dir)?.to_string_lossy().replace(MAIN_SEPARATOR, "/");
+            let name = relative(dir, entry.path())?;
             found.insert(name, std::fs::read(entry.path())?);
         }
     }

@@ -1,9 +1,9 @@
 //! Renders the book again when a file is saved.
 
-use crate::render::{self, TEMPORARY};
+use crate::render;
 use crate::run::Runner;
 use crate::site::{CurrentStatus, Site};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, is_editors_own};
 use anyhow::{Context, Result};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use std::path::{Path, PathBuf};
@@ -38,6 +38,10 @@ pub fn changes(workspace: &Workspace) -> Result<Changes> {
     .context("the watcher")?;
     // The whole folder, so that `src` itself may be removed and come back.
     watcher.watch(&workspace.book, RecursiveMode::Recursive).context("the book's folder")?;
+    // Files beside the book, which a page may include too; not the folders there, where `target` is one.
+    watcher
+        .watch(&workspace.root, RecursiveMode::NonRecursive)
+        .context("the folder of the book")?;
     for code in ["src", "tests", "examples", "benches"] {
         let folder = workspace.root.join(code);
         if folder.is_dir() {
@@ -50,15 +54,18 @@ pub fn changes(workspace: &Workspace) -> Result<Changes> {
 }
 
 /// Whether a change to `path` calls for a render. In the book's own folder: the pages, the theme and
-/// `book.toml`. In the others: everything.
+/// `book.toml`. In the others: everything. Beside the book: the files. Nowhere: the files that editors keep.
 fn matters(book: &Path, path: &Path) -> bool {
-    match path.strip_prefix(book) {
-        Ok(inside) => {
-            let first = inside.iter().next().unwrap_or_default();
-            ["src", "theme", "book.toml"].iter().any(|own| first == *own)
-        }
-        Err(_) => !path.iter().any(|part| part.to_string_lossy().starts_with(TEMPORARY)),
+    let root = book.parent().unwrap_or(book);
+    if path.strip_prefix(root).unwrap_or(path).iter().any(is_editors_own)
+        || (path.parent() == Some(root) && path.is_dir())
+        || path.ends_with("Cargo.lock")
+    {
+        return false;
     }
+    let Ok(inside) = path.strip_prefix(book) else { return true };
+    let first = inside.iter().next().unwrap_or_default();
+    ["src", "theme", "book.toml"].iter().any(|own| first == *own)
 }
 
 /// What is rendered, and where the result goes.
@@ -121,22 +128,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn output_does_not_matter() {
-        let book = Path::new("/x/book");
+    fn output_and_editors_files_do_not_matter() {
+        let book = Path::new("/.x/book"); // a project may stand in a hidden folder
         for path in [
-            "/x/book/src/a.md",
-            "/x/book/src/figures/a.svg",
-            "/x/book/theme/a.css",
-            "/x/book/book.toml",
-            "/x/src/lib.rs",
+            "/.x/book/src/a.md",
+            "/.x/book/src/figures/a.svg",
+            "/.x/book/theme/a.css",
+            "/.x/book/book.toml",
+            "/.x/src/lib.rs",
+            "/.x/README.md",
         ] {
             assert!(matters(book, Path::new(path)), "{path}");
         }
         for path in [
-            "/x/book/book/index.html",
-            "/x/book/.evenkeel-press-1/new/a.html",
-            "/x/book/press/src/main.rs",
-            "/x/book",
+            "/.x/book/book/index.html",
+            "/.x/book/.evenkeel-press-1/new/a.html",
+            "/.x/book/press/src/main.rs",
+            "/.x/book",
+            "/.x/book/src/.a.md.swp",
+            "/.x/book/src/.#a.md",
+            "/.x/book/src/figures/a.svg~",
+            "/.x/src/4913",
+            "/.x/src/#lib.rs#",
+            "/.x/.git/index.lock",
+            "/.x/Cargo.lock", // Cargo writes it whenever it compiles
         ] {
             assert!(!matters(book, Path::new(path)), "{path}");
         }

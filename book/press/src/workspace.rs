@@ -1,8 +1,20 @@
 //! Where the book and the crate are.
 
 use anyhow::{Context, Result, bail};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Whether a file is one that an editor keeps beside the file one edits: vim's swap file `.a.md.swp` and its test file
+/// `4913`, Emacs's lock `.#a.md` (a link that leads nowhere) and unsaved text `#a.md#`, a backup `a.md~`. None of them
+/// belongs to the book, nor does anything else that is hidden.
+pub fn is_editors_own(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with('.')
+        || name.ends_with('~')
+        || (name.starts_with('#') && name.ends_with('#'))
+        || name == "4913"
+}
 
 /// The folders the press works with.
 #[derive(Debug, Clone)]
@@ -45,5 +57,20 @@ impl Workspace {
     /// A Cargo command in this workspace.
     pub fn cargo(&self) -> Command {
         evenkeel_preprocessor::cargo(&self.root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn editors_files_are_known_by_their_names() {
+        for name in [".a.md.swp", ".a.md.swx", "4913", ".#a.md", "#a.md#", "a.md~", ".a.md.un~"] {
+            assert!(is_editors_own(OsStr::new(name)), "{name}");
+        }
+        for name in ["a.md", "a~b.md", "c#.md", "#a.md", "4913.md", "14_913"] {
+            assert!(!is_editors_own(OsStr::new(name)), "{name}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Exercise;
-use super::judge::{Output, judge, normal, shape};
+use super::judge::{self, Output, judge, normal, shape};
 use crate::engine::Tensor;
 
 /// TODO: what the reader writes, in one sentence, and on what inputs the answer is checked.
@@ -30,6 +30,12 @@ struct Case {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "x of shape {}", shape(&self.x))
+    }
+}
+
+impl judge::Case for Case {
+    fn x(&self) -> Option<&Tensor> {
+        Some(&self.x)
     }
 }
 

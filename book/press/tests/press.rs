@@ -108,6 +108,57 @@ fn a_mistake_keeps_the_last_good_pages() {
 }
 
 #[test]
+fn a_file_beside_the_book_that_a_page_includes_is_watched() {
+    let book = Book::new();
+    let beside = book.root.path().join("NOTES.md");
+    fs::write(&beside, "Old notes.").unwrap();
+    book.write("src/b.md", "# B\n\n{{#include ../../NOTES.md}}\n");
+    let press = Serving::start(&book);
+    let mut events = press.events();
+    let (first, _) = events.next();
+    assert!(press.get("/b.html").contains("Old notes."));
+    fs::write(&beside, "New notes.").unwrap();
+    events.until(|render, problem| render != first && problem.is_none());
+    assert!(press.get("/b.html").contains("New notes."));
+}
+
+/// vim's swap file and its test file, Emacs's lock and unsaved text, a backup.
+#[cfg(unix)]
+#[test]
+fn editors_files_are_none_of_the_book() {
+    let book = Book::new();
+    let others = [".a.md.swp", "4913", "#a.md#", "a.md~", "more/.b.svg.swp"];
+    let lock = || std::os::unix::fs::symlink("me@here.1234", book.path("src/.#a.md")).unwrap();
+    book.write("src/more/b.svg", "<svg></svg>");
+    others.iter().for_each(|name| book.write(&format!("src/{name}"), "x"));
+    lock();
+    let out = book.root.path().join("out");
+    let built = book.run(&["build", "--dest-dir", out.to_str().unwrap()]);
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    assert_eq!(entries(&out.join("more")), ["b.svg"]);
+    for name in entries(&out) {
+        assert!(!["4913", "#a.md#", "a.md~"].contains(&name.as_str()), "{name}");
+        assert!(!name.starts_with(".#") && !name.ends_with(".swp"), "{name}");
+    }
+    assert!(book.run(&["check"]).status.success());
+
+    let press = Serving::start(&book);
+    let mut events = press.events();
+    let (first, problem) = events.next();
+    assert_eq!(problem, None);
+    assert_eq!(status(&press.get("/a.html~")), "404");
+    assert_eq!(status(&press.get("/.a.md.swp")), "404");
+    // None of these renders the book again: the first line about a change names the page.
+    others.iter().for_each(|name| book.write(&format!("src/{name}"), "y"));
+    fs::remove_file(book.path("src/.#a.md")).unwrap();
+    lock();
+    std::thread::sleep(Duration::from_millis(1500));
+    book.write("src/b.md", "# B\n\nSaved.\n");
+    events.until(|render, problem| render != first && problem.is_none());
+    assert!(press.wait_for_line("changed: rendered").starts_with("b.md changed"));
+}
+
+#[test]
 fn the_watcher_outlives_what_editors_do() {
     let book = Book::new();
     let press = Serving::start(&book);
@@ -236,11 +287,65 @@ fn a_build_replaces_the_pages_or_leaves_them() {
     assert_eq!(entries(&book.path("")), ["book", "book.toml", "src"]);
 
     let said = book.refused(&["build", "--dest-dir", book.path("src").to_str().unwrap()]);
-    assert!(said.contains("expected an empty folder or rendered pages, got other files"), "{said}");
+    assert!(
+        said.contains("expected an empty folder or pages that an earlier build wrote"),
+        "{said}"
+    );
     assert!(book.path("src/a.md").exists());
     let out = book.root.path().join("some/where");
     assert!(book.run(&["build", "--dest-dir", out.to_str().unwrap()]).status.success());
     assert!(out.join("index.html").is_file());
+}
+
+#[test]
+fn a_build_deletes_nothing_that_no_build_wrote() {
+    let book = Book::new();
+    let out = book.root.path().join("out");
+    let build = || ["build", "--dest-dir", out.to_str().unwrap()];
+    assert!(book.run(&build()).status.success());
+    // Its own pages are replaced...
+    book.write("src/a.md", "# A\n\nNew words.\n");
+    assert!(book.run(&build()).status.success());
+    assert!(fs::read_to_string(out.join("a.html")).unwrap().contains("New words."));
+    // ...and other files are not, whatever stands beside them.
+    fs::write(out.join("thesis.txt"), "years").unwrap();
+    let said = book.refused(&build());
+    assert!(said.ends_with("got also thesis.txt\n") && said.lines().count() == 1, "{said}");
+    let foreign = book.root.path().join("foreign");
+    fs::create_dir(&foreign).unwrap();
+    fs::write(foreign.join("toc.html"), "").unwrap();
+    book.refused(&["build", "--dest-dir", foreign.to_str().unwrap()]);
+    assert_eq!(entries(&foreign), ["toc.html"]);
+    assert_eq!(fs::read_to_string(out.join("thesis.txt")).unwrap(), "years");
+}
+
+/// A link as the destination stays a link.
+#[cfg(unix)]
+#[test]
+fn a_build_through_a_link_writes_where_it_leads() {
+    let book = Book::new();
+    let (out, link) = (book.root.path().join("out"), book.root.path().join("link"));
+    fs::create_dir(&out).unwrap();
+    std::os::unix::fs::symlink(&out, &link).unwrap();
+    for _ in 0..2 {
+        assert!(book.run(&["build", "--dest-dir", link.to_str().unwrap()]).status.success());
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(out.join("a.html").is_file());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_an_ended_build_left_goes_with_the_next() {
+    let book = Book::new();
+    let of = |process: u32| book.path(&format!(".evenkeel-press-{process}-abc"));
+    // The largest number that Linux gives a process is 4194304; the second is this test's own.
+    let (gone, alive) = (of(99_999_999), of(std::process::id()));
+    for folder in [&gone, &alive] {
+        fs::create_dir_all(folder.join("new")).unwrap();
+    }
+    assert!(book.run(&["build"]).status.success());
+    assert!(!gone.exists() && alive.exists());
 }
 
 #[test]
