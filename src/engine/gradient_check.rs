@@ -114,8 +114,8 @@ fn compare(backward: f64, x: f64, upstream: &Tensor, f: impl Fn(f64) -> Tensor) 
         if last.is_nan() && error <= TOLERANCE {
             return (difference, error);
         }
-        // Differences that are no larger than rounding errors of the outputs, and that change with the
-        // step, are nothing but rounding: `x` moves no output.
+        // A difference within the rounding of the outputs, and that changes with the step,
+        // is nothing but rounding: `x` moves no output.
         let rounding = f64::EPSILON * all / h;
         if last.is_nan() && difference.abs().max(backward.abs()) <= rounding {
             let (smaller, ..) = central_difference(x, h / 8.0, upstream, &f);
