@@ -85,7 +85,7 @@ pub fn page(workspace: &Workspace, stem: &str, title: Option<&str>) -> Result<()
         skeleton
             .add(format!("tests/{stem}.rs"), fill(include_str!("../templates/page_test.rs")))?;
         if root.join("tests/main.rs").exists() {
-            skeleton.change("tests/main.rs", |text| with_module(text, stem, ""))?;
+            skeleton.change("tests/main.rs", |text| with_module(text, stem))?;
         }
     }
     skeleton.write()?;
@@ -110,7 +110,7 @@ pub fn exercise(workspace: &Workspace, name: &str, page: Option<&str>) -> Result
     let tests = fill(include_str!("../templates/exercise_test.rs"));
     skeleton.add(format!("tests/exercises/{name}.rs"), tests)?;
     skeleton.change("src/exercises/mod.rs", |text| {
-        let text = with_module(text, name, "")?;
+        let text = with_module(text, name)?;
         insert_sorted(&text, &format!("pub use {name}::{name};\n"), |line| {
             line.starts_with("pub use ")
         })
@@ -120,12 +120,7 @@ pub fn exercise(workspace: &Workspace, name: &str, page: Option<&str>) -> Result
         let last = text.rfind("    exercises::")?;
         Some(insert(text, last + text[last..].find(";\n")? + 2, &line))
     })?;
-    skeleton.change("tests/exercises.rs", |text| {
-        // A test program of its own needs the paths of its modules.
-        let path = format!("#[path = \"exercises/{name}.rs\"]\n");
-        let is_program = text.contains("#[path = \"exercises/");
-        with_module(text, name, if is_program { &path } else { "" })
-    })?;
+    skeleton.change("tests/exercises.rs", |text| with_module(text, name))?;
 
     let block = fill(include_str!("../templates/exercise_block.md"));
     let row = |page: &str, place: &str| {
@@ -254,24 +249,10 @@ fn insert_sorted(text: &str, line: &str, kind: impl Fn(&str) -> bool) -> Option<
     Some(insert(text, at, line))
 }
 
-/// The text with `mod name;` among its modules, below `attribute`.
-fn with_module(text: &str, name: &str, attribute: &str) -> Option<String> {
+/// The text with `mod name;` among its modules.
+fn with_module(text: &str, name: &str) -> Option<String> {
     let line = format!("mod {name};\n");
-    let text =
-        insert_sorted(text, &line, |line| line.starts_with("mod ") && line.ends_with(";\n"))?;
-    if attribute.is_empty() {
-        return Some(text);
-    }
-    // Not between the next module and its own attribute.
-    let at = text.find(&line)?;
-    let before = &text[..at];
-    let start = before.trim_end_matches('\n').rfind('\n').map_or(0, |newline| newline + 1);
-    if before[start..].starts_with("#[path") {
-        let next = &before[start..];
-        Some(format!("{}{attribute}{line}{next}{}", &text[..start], &text[at + line.len()..]))
-    } else {
-        Some(insert(&text, at, attribute))
-    }
+    insert_sorted(text, &line, |line| line.starts_with("mod ") && line.ends_with(";\n"))
 }
 
 /// A page with `block` added at the end of its exercises, or of its text.
@@ -317,21 +298,11 @@ mod tests {
     #[test]
     fn a_module_stands_in_the_order_of_its_list() {
         let plain = "//! A.\n\nmod b;\nmod d;\n\nuse b::B;\n";
-        let with = |name| with_module(plain, name, "").unwrap();
+        let with = |name| with_module(plain, name).unwrap();
         assert!(with("a").contains("\n\nmod a;\nmod b;"), "{}", with("a"));
         assert!(with("c").contains("mod b;\nmod c;\nmod d;\n\n"));
         assert!(with("e").contains("mod d;\nmod e;\n\nuse"));
-        assert_eq!(with_module("//! A.\n", "a", ""), None);
-
-        let paths = "//! A.\n\n#[path = \"b\"]\nmod b;\n#[path = \"d\"]\nmod d;\n";
-        let expected =
-            "//! A.\n\n#[path = \"b\"]\nmod b;\n#[path = \"c\"]\nmod c;\n#[path = \"d\"]\nmod d;\n";
-        assert_eq!(with_module(paths, "c", "#[path = \"c\"]\n").unwrap(), expected);
-        assert!(
-            with_module(paths, "e", "#[path = \"e\"]\n")
-                .unwrap()
-                .ends_with("mod d;\n#[path = \"e\"]\nmod e;\n")
-        );
+        assert_eq!(with_module("//! A.\n", "a"), None);
     }
 
     #[test]

@@ -123,8 +123,8 @@ pub fn build(book: &Path, dest: &Path, own: bool) -> Result<()> {
     for warning in render(book, &new)? {
         eprintln!("warning: {warning}");
     }
-    let names: Vec<String> = files(&new)?.into_keys().collect();
-    std::fs::write(new.join(LIST), names.join("\n") + "\n")?;
+    let list = names(&new)?.join("\n") + "\n";
+    std::fs::write(new.join(LIST), list)?;
     if dest.exists() {
         exchange(&new, &dest, &temporary.path().join("old"))
     } else {
@@ -200,12 +200,16 @@ fn relative(dir: &Path, path: &Path) -> Result<String> {
 
 /// Every file below `dir`, by its path relative to `dir`, with `/` between the parts.
 pub fn files(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
-    let mut found = BTreeMap::new();
+    let names = names(dir)?;
+    names.into_iter().map(|name| Ok((name.clone(), std::fs::read(dir.join(name))?))).collect()
+}
+
+fn names(dir: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
     for entry in WalkDir::new(dir).follow_links(true) {
         let entry = entry?;
         if !entry.file_type().is_dir() {
-            let name = relative(dir, entry.path())?;
-            found.insert(name, std::fs::read(entry.path())?);
+            found.push(relative(dir, entry.path())?);
         }
     }
     Ok(found)
