@@ -1,6 +1,7 @@
 //! The press: builds, serves and watches the book, draws its figures and checks it. For its commands see
 //! `cargo book --help`.
 
+mod assets;
 mod check;
 mod exercises;
 mod figures;

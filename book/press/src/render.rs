@@ -34,6 +34,8 @@ pub fn render(book: &Path, into: &Path) -> Result<Vec<String>> {
     check_summary(&Source::new(book, &config.book.src))?;
     // A stock mdBook calls our preprocessor by the command that book.toml names; here it is a library.
     config.set("preprocessor", toml::Table::new())?;
+    // With hashes in the names of files, each page would change with the index of the search.
+    config.set("output.html.hash-files", false)?;
     config.build.use_default_preprocessors = false;
     config.build.create_missing = false;
     config.build.build_dir = into.to_path_buf();

@@ -1,8 +1,9 @@
 //! `cargo book`: serves the last good pages, to this machine only.
 
+use crate::assets::{self, Asset};
 use crate::guard::is_loopback;
 use crate::run::{self, Runner};
-use crate::site::{CurrentStatus, Site};
+use crate::site::{self, CurrentStatus, NOT_FOUND, Site};
 use crate::workspace::Workspace;
 use crate::{render, watch};
 use anyhow::{Context, Result, bail};
@@ -13,6 +14,7 @@ use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use serde_json::json;
 use std::convert::Infallible;
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -21,16 +23,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_stream::{Stream, StreamExt};
 
-/// The script that reloads an open page after a render. Only served pages have it.
-const SCRIPT: &str = include_str!("live.js");
-const SCRIPT_PATH: &str = "/-/live.js";
 const EVENTS_PATH: &str = "/-/events";
-
-/// The script and the style that make blocks editable and run them.
-const RUN_SCRIPT: &str = include_str!("run.js");
-const RUN_SCRIPT_PATH: &str = "/-/run.js";
-const RUN_STYLE: &str = include_str!("run.css");
-const RUN_STYLE_PATH: &str = "/-/run.css";
 const RUN_PATH: &str = "/-/run";
 
 /// The content security policy. mdBook's pages have scripts and styles in them; nothing comes from another
@@ -54,19 +47,6 @@ pub struct Settings {
     pub time_limit: Option<Duration>,
 }
 
-/// The tags in the head of a served page: the script that reloads it, and what runs its blocks.
-fn tags(runner: Option<&Runner>) -> String {
-    let mut tags = format!(r#"<script src="{SCRIPT_PATH}" defer></script>"#);
-    if let Some(runner) = runner {
-        let max = run::MAX_CODE;
-        tags += &format!(
-            r#"<meta name="run-token" content="{}"><meta name="run-most" content="{max}"><link rel="stylesheet" href="{RUN_STYLE_PATH}"><script src="{RUN_SCRIPT_PATH}" defer></script>"#,
-            runner.token
-        );
-    }
-    tags
-}
-
 /// Serves the book until Ctrl-C.
 pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -85,7 +65,8 @@ async fn serve(workspace: &Workspace, settings: &Settings) -> Result<()> {
         Ok(listener) => listener,
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
             bail!(
-                "port {port} on 127.0.0.1 is taken: choose another with --port N (0 takes any free one)"
+                "port {port} on 127.0.0.1 is taken: end the program there, or choose another with --port N (0 takes any free one; a \
+                browser keeps edits by port, and Export on the page of exercises takes them along)"
             )
         }
         Err(error) => return Err(error).with_context(|| format!("port {port} on 127.0.0.1")),
@@ -98,7 +79,7 @@ async fn serve(workspace: &Workspace, settings: &Settings) -> Result<()> {
     let time_limit = time_limit.filter(|_| workspace.root.join("Cargo.toml").is_file());
     let runner =
         time_limit.map(|time_limit| Runner::new(workspace.root.clone(), time_limit)).transpose()?;
-    let tags: Arc<str> = tags(runner.as_deref()).into();
+    let tags: Arc<str> = assets::tags(runner.as_deref()).into();
     let render = {
         let tags = Arc::clone(&tags);
         move || Site::render(&book, &tags)
@@ -142,16 +123,12 @@ async fn stopped() -> Result<()> {
 }
 
 fn router(current: CurrentStatus, runner: Option<Arc<Runner>>) -> Router {
-    let own = |kind: &'static str, text: &'static str| {
-        get(async move || ([(header::CONTENT_TYPE, kind)], text))
-    };
-    let (script, style) = ("text/javascript; charset=utf-8", "text/css; charset=utf-8");
-    let mut router = Router::new().route(SCRIPT_PATH, own(script, SCRIPT));
+    let mut router = Router::new();
+    for Asset { path, kind, text } in assets::ASSETS {
+        router = router.route(path, get(async move || ([(header::CONTENT_TYPE, kind)], text)));
+    }
     if let Some(runner) = runner {
-        router = router
-            .route(RUN_SCRIPT_PATH, own(script, RUN_SCRIPT))
-            .route(RUN_STYLE_PATH, own(style, RUN_STYLE))
-            .route(RUN_PATH, post(run::answer).with_state(runner));
+        router = router.route(RUN_PATH, post(run::answer).with_state(runner));
     }
     router
         .route(EVENTS_PATH, get(events).with_state(current.clone()))
@@ -181,18 +158,13 @@ async fn guard(request: Request, next: Next) -> Response {
 
 async fn file(State(current): State<CurrentStatus>, uri: Uri) -> Response {
     let site = current.get().site;
-    let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy();
-    let mut name = path.trim_start_matches('/').to_owned();
-    if name.is_empty() || name.ends_with('/') {
-        name.push_str("index.html");
-    }
+    let name = site::file_name(uri.path());
     let (status, name, content) = match site.files.get(&name) {
         Some(content) => (StatusCode::OK, name.as_str(), content.clone()),
-        None => (
-            StatusCode::NOT_FOUND,
-            "404.html",
-            site.files.get("404.html").cloned().unwrap_or_default(),
-        ),
+        None => {
+            let content = site.files.get(NOT_FOUND).cloned().unwrap_or_default();
+            (StatusCode::NOT_FOUND, NOT_FOUND, content)
+        }
     };
     let mime = mime_guess::from_path(name).first_or_octet_stream();
     let mime =
@@ -200,11 +172,14 @@ async fn file(State(current): State<CurrentStatus>, uri: Uri) -> Response {
     (status, [(header::CONTENT_TYPE, mime)], content).into_response()
 }
 
+/// Tells an open page, whose path is the query, of each change.
 async fn events(
     State(current): State<CurrentStatus>,
+    uri: Uri,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let stream = current.stream().map(|status| {
-        let text = serde_json::json!({ "render": status.site.id, "problem": status.problem });
+    let name = site::file_name(uri.query().unwrap_or_default());
+    let stream = current.stream().map(move |status| {
+        let text = json!({ "render": status.site.page(&name), "problem": status.problem });
         Ok(Event::default().data(text.to_string()))
     });
     Sse::new(stream).keep_alive(KeepAlive::default())

@@ -14,10 +14,13 @@ use tokio_stream::wrappers::WatchStream;
 
 /// One render.
 pub struct Site {
-    /// A hash of the content: an open page that was loaded from another render reloads.
-    pub id: String,
     pub files: HashMap<String, Bytes>,
+    /// A hash of each page and of what all pages load: an open page with another one reloads.
+    pages: HashMap<String, String>,
 }
+
+/// The page that stands for an address without one.
+pub const NOT_FOUND: &str = "404.html";
 
 impl Site {
     /// Renders the book, with `tags` in the head of each page.
@@ -28,27 +31,50 @@ impl Site {
             eprintln!("warning: {warning}");
         }
         let files = render::files(&pages)?;
-        let mut hasher = DefaultHasher::new();
-        // A new token makes a new id, so that an open page reloads and gets the token.
-        hasher.write(tags.as_bytes());
+        let is_page = |name: &str| name.ends_with(".html");
+        let mut shared = DefaultHasher::new();
+        // A new token makes a new hash, so that an open page reloads and gets the token.
+        shared.write(tags.as_bytes());
         for (name, content) in &files {
-            hasher.write(name.as_bytes());
-            hasher.write(content);
+            // The index of the search changes with each page, and a page loads the index when it is needed.
+            if !is_page(name) && !name.starts_with("searchindex") {
+                shared.write(name.as_bytes());
+                shared.write(content);
+            }
         }
-        let id = format!("{:016x}", hasher.finish());
-        let tags = format!(r#"<meta name="render" content="{id}">{tags}</head>"#);
-        let files = files
-            .into_iter()
-            .map(|(name, content)| match String::from_utf8(content) {
-                Ok(text) if name.ends_with(".html") => {
-                    (name, text.replacen("</head>", &tags, 1).into())
+        let mut site = Self { files: HashMap::new(), pages: HashMap::new() };
+        for (name, content) in files {
+            let content = match String::from_utf8(content) {
+                Ok(text) if is_page(&name) => {
+                    let mut hasher = shared.clone();
+                    hasher.write(text.as_bytes());
+                    let id = format!("{:016x}", hasher.finish());
+                    let tags = format!(r#"<meta name="render" content="{id}">{tags}</head>"#);
+                    site.pages.insert(name.clone(), id);
+                    text.replacen("</head>", &tags, 1).into()
                 }
-                Ok(text) => (name, text.into()),
-                Err(binary) => (name, binary.into_bytes().into()),
-            })
-            .collect();
-        Ok(Self { id, files })
+                Ok(text) => text.into(),
+                Err(binary) => binary.into_bytes().into(),
+            };
+            site.files.insert(name, content);
+        }
+        Ok(site)
     }
+
+    /// The hash of the page that is shown for this file name.
+    pub fn page(&self, name: &str) -> &str {
+        self.pages.get(name).or_else(|| self.pages.get(NOT_FOUND)).map_or("", String::as_str)
+    }
+}
+
+/// The file that the path of an address asks for.
+pub fn file_name(path: &str) -> String {
+    let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+    let mut name = path.trim_start_matches('/').to_owned();
+    if name.is_empty() || name.ends_with('/') {
+        name.push_str("index.html");
+    }
+    name
 }
 
 /// The last good render, and the error of a later one.

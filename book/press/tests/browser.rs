@@ -4,8 +4,12 @@
 //! `cargo test --package evenkeel-press --test browser -- --ignored` runs them.
 
 mod common;
+#[path = "browser/reload.rs"]
+mod reload;
 #[path = "browser/run.rs"]
 mod run;
+#[path = "browser/tabs.rs"]
+mod tabs;
 mod webdriver;
 
 use common::{Book, Serving};

@@ -63,7 +63,7 @@ fn every_colour_keeps_three_to_one() {
 
 #[test]
 fn what_is_said_of_a_run_can_be_read() {
-    let css = include_str!("../src/run.css");
+    let css = include_str!("../src/page/run.css");
     let block = |start: &str| {
         let rest = &css[css.find(start).unwrap_or_else(|| panic!("{start}"))..];
         colours(rest.split('}').next().unwrap(), "--run-")

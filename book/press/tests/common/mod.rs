@@ -203,7 +203,7 @@ impl Serving {
     }
 
     pub fn events(&self) -> Events {
-        Events(BufReader::new(self.connect("GET", "/-/events", "localhost")))
+        Events(BufReader::new(self.connect("GET", "/-/events?/a.html", "localhost")))
     }
 }
 

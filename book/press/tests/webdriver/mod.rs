@@ -222,6 +222,13 @@ impl Browser {
         );
     }
 
+    /// What this tab is called.
+    #[track_caller]
+    pub fn tab(&self) -> String {
+        let tab = self.command("GET", "/window", &Value::Null);
+        tab.unwrap_or_else(|what| panic!("{what}")).as_str().unwrap().to_owned()
+    }
+
     /// Opens another tab beside this one, and says what it is called.
     #[track_caller]
     pub fn new_tab(&self) -> String {
