@@ -1,4 +1,4 @@
-// What a reader has on a page outlives its loading anew: the outputs, the place, the focus, the open answers.
+// What a reader has on a page outlives its loading anew by the press: outputs, place, focus, open answers.
 
 const KEY = "evenkeel-reload";
 const HEADINGS = "main :is(h1, h2, h3, h4)[id]";
@@ -7,17 +7,28 @@ const CONTROLS = "a[href], button, input, textarea, summary, [tabindex]";
 const all = (selector, scope = document) => [...scope.querySelectorAll(selector)];
 const topOf = (element) => element.getBoundingClientRect().top;
 
+let byPress = false;
+// The browser restores the place itself, but after a reload by the press: then `restore` does, once outputs stand.
+addEventListener("pagehide", () => {
+    history.scrollRestoration = byPress ? "manual" : "auto";
+});
+
 // What the reader's place is told by: headings and blocks, by names that a change of the page seldom touches.
 function marks(blocks) {
     const headings = all(HEADINGS).map((heading) => [heading.id, heading]);
     return [...headings, ...blocks.map(({ key, box }) => [key, box])];
 }
 
-// The mark above the middle of the screen, and where on the screen the mark is.
+// The mark nearest above the middle of the screen, and where on the screen the mark is.
 function place(blocks) {
-    const above = marks(blocks).map(([name, mark]) => ({ name, top: topOf(mark) }));
-    const near = above.filter(({ top }) => top < innerHeight / 2).sort((a, b) => b.top - a.top);
-    return near[0] ?? { top: -scrollY };
+    const tops = marks(blocks).map(([name, mark]) => ({ name, top: topOf(mark) }));
+    const above = tops.filter(({ top }) => top < innerHeight / 2).sort((a, b) => b.top - a.top);
+    return above[0] ?? { top: -scrollY };
+}
+
+function goTo({ name, top }, blocks) {
+    const mark = marks(blocks).find(([own]) => own === name)?.[1];
+    scrollTo({ top: scrollY + (mark ? topOf(mark) : -scrollY) - top, behavior: "instant" });
 }
 
 // The focused control: its number in its block, or in the page.
@@ -26,6 +37,15 @@ function focus(blocks) {
     const block = blocks.find(({ box }) => box.contains(focused));
     const number = all(CONTROLS, block?.box).indexOf(focused);
     return { block: block?.key, number, from: focused?.selectionStart, to: focused?.selectionEnd };
+}
+
+function focusAgain({ block, number, from, to }, blocks) {
+    const scope = block ? blocks.find((own) => own.key === block)?.box : document;
+    const control = scope && all(CONTROLS, scope)[number];
+    control?.focus({ preventScroll: true });
+    if (control?.localName === "textarea") {
+        control.setSelectionRange(from, to);
+    }
 }
 
 export function keep(blocks) {
@@ -47,13 +67,8 @@ export function keep(blocks) {
     byPress = true;
 }
 
-let byPress = false;
-// The place is restored here only after a reload by the press; otherwise the browser does.
-addEventListener("pagehide", () => {
-    history.scrollRestoration = byPress ? "manual" : "auto";
-});
-
-function kept() {
+// What `keep` has kept of this page, once.
+function take() {
     try {
         const kept = JSON.parse(sessionStorage.getItem(KEY));
         sessionStorage.removeItem(KEY);
@@ -64,11 +79,11 @@ function kept() {
 }
 
 export function restore(blocks) {
-    const before = kept();
-    if (!before) {
+    const kept = take();
+    if (!kept) {
         return;
     }
-    for (const { key, pieces, last } of before.runs) {
+    for (const { key, pieces, last } of kept.runs) {
         const block = blocks.find((own) => own.key === key);
         if (block) {
             block.output.show(pieces);
@@ -76,22 +91,12 @@ export function restore(blocks) {
         }
     }
     const details = all("main details");
-    if (details.length === before.open.length) {
+    if (details.length === kept.open.length) {
         details.forEach((each, i) => {
-            each.open = before.open[i];
+            each.open = kept.open[i];
         });
     }
-    const { block, number, from, to } = before.focus;
-    const scope = block ? blocks.find((own) => own.key === block)?.box : document;
-    const control = scope && all(CONTROLS, scope)[number];
-    control?.focus({ preventScroll: true });
-    if (control?.localName === "textarea") {
-        control.setSelectionRange(from, to);
-    }
-    const { name, top } = before.place;
-    const mark = marks(blocks).find(([own]) => own === name)?.[1];
-    // The browser lays the page out with its fonts and pictures before this is right to the pixel.
-    addEventListener("load", () => {
-        scrollTo({ top: scrollY + (mark ? topOf(mark) : -scrollY) - top, behavior: "instant" });
-    });
+    focusAgain(kept.focus, blocks);
+    // Fonts and pictures have their sizes then.
+    addEventListener("load", () => goTo(kept.place, blocks));
 }
