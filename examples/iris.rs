@@ -17,12 +17,19 @@ const STEPS: usize = 400;
 /// The room for the heading of a group of seeds, in lines.
 const GROUP_HEADING: f64 = 1.5;
 
-pub(crate) const FIGURE: Figure<Row> =
-    Figure { stem: "iris", measures: Measures::Numbers, about, measure, draw, summary };
+pub(crate) const FIGURE: Figure<Row> = Figure {
+    stem: "iris",
+    name: "iris",
+    measures: Measures::Numbers,
+    about,
+    measure,
+    draw,
+    summary,
+};
 
 #[cfg(not(test))] // tests/figures.rs includes this file
 fn main() -> std::process::ExitCode {
-    FIGURE.main()
+    figure::main(&[&FIGURE])
 }
 
 /// One seed: the same flowers and first weights, without the layer and with it.
@@ -239,7 +246,7 @@ fn draw(rows: &[Row]) -> Result<String> {
             norm_loss.text(3)
         ),
     };
-    drawing::svg(FIGURE.stem, 804.0, &words, |figure| {
+    drawing::svg(FIGURE.name, 804.0, &words, |figure| {
         draw_steps(figure, rows, &finding)?;
         draw_tests(figure, rows, &finding)
     })

@@ -1,4 +1,11 @@
-//! Figure of the page `book/src/layer_norm.md`: six rows before a LayerNorm and after it.
+//! Figures of the page `book/src/layer_norm.md`. Here: six rows before a LayerNorm and after it.
+
+#[path = "layer_norm/geometry.rs"]
+pub(crate) mod geometry;
+#[path = "layer_norm/knee.rs"]
+pub(crate) mod knee;
+#[path = "layer_norm/pencil.rs"]
+pub(crate) mod pencil;
 
 use evenkeel::{LayerNorm, Linear, Tensor, datasets, rng};
 use figure::drawing::{self, Axis, Frame, HPos, Panel, Words, line, text};
@@ -20,12 +27,19 @@ const UNITS: [(&str, f64); 2] = [("cm", 1.0), ("inches", 1.0 / 2.54)];
 /// The features drawn as diamonds, so that the eye can follow them.
 const FOLLOWED: [usize; 2] = [6, 11];
 
-pub(crate) const FIGURE: Figure<Row> =
-    Figure { stem: "layer_norm", measures: Measures::Numbers, about, measure, draw, summary };
+pub(crate) const FIGURE: Figure<Row> = Figure {
+    stem: "layer_norm",
+    name: "layer_norm",
+    measures: Measures::Numbers,
+    about,
+    measure,
+    draw,
+    summary,
+};
 
 #[cfg(not(test))] // tests/figures.rs includes this file
 fn main() -> std::process::ExitCode {
-    FIGURE.main()
+    figure::main(&[&pencil::FIGURE, &geometry::FIGURE, &FIGURE, &knee::FIGURE])
 }
 
 /// One element of one row.
@@ -162,7 +176,7 @@ fn draw(rows: &[Row]) -> Result<String> {
             "Two panels of six strips: one flower of each species, measured in centimetres and in inches. A strip shows the {FEATURES} numbers of a row as dots, its mean as a tick and one standard deviation to either side as a bar. In the upper panel the ticks stand at different places and the bars have different lengths. In the lower panel all ticks stand at 0 and all bars reach from -1 to 1, while each row keeps the pattern of its dots (the correlation with itself before the layer is at least {likeness:.4}): the two rows of a flower are now the same to within {unit_gap:.0e}."
         ),
     };
-    drawing::svg(FIGURE.stem, 600.0, &words, |figure| {
+    drawing::svg(FIGURE.name, 600.0, &words, |figure| {
         let before = Half {
             title: "Before: each row has its own place and width",
             strips: &before,

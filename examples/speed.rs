@@ -21,8 +21,15 @@ const ROUNDS: usize = 15;
 /// How long a step is repeated in a round.
 const REPEATED_FOR: Duration = Duration::from_millis(20);
 
-pub(crate) const FIGURE: Figure<Row> =
-    Figure { stem: "speed", measures: Measures::Times, about, measure, draw, summary };
+pub(crate) const FIGURE: Figure<Row> = Figure {
+    stem: "speed",
+    name: "speed",
+    measures: Measures::Times,
+    about,
+    measure,
+    draw,
+    summary,
+};
 
 #[cfg(not(test))] // tests/figures.rs includes this file
 fn main() -> std::process::ExitCode {
@@ -32,7 +39,7 @@ fn main() -> std::process::ExitCode {
         eprintln!("speed: expected an optimised build: cargo run --release --example speed");
         return std::process::ExitCode::from(2);
     }
-    FIGURE.main()
+    figure::main(&[&FIGURE])
 }
 
 /// One step at one shape: its time as a multiple of the time of a copy in the same round.
@@ -241,7 +248,7 @@ fn draw(rows: &[Row]) -> Result<String> {
             small[last].threads,
         ),
     };
-    drawing::svg(FIGURE.stem, 400.0, &words, |figure| {
+    drawing::svg(FIGURE.name, 400.0, &words, |figure| {
         drawing::title(figure, "Forward pass, in the time of a copy", 0.0)?;
         let most = rows.iter().map(|row| row.copies_75).fold(10.0, f64::max);
         let x = Axis {

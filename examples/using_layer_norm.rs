@@ -14,12 +14,19 @@ use serde::{Deserialize, Serialize};
 const SEEDS: Range<u64> = 0..20;
 const STEPS: usize = 200;
 
-pub(crate) const FIGURE: Figure<Row> =
-    Figure { stem: "using_layer_norm", measures: Measures::Numbers, about, measure, draw, summary };
+pub(crate) const FIGURE: Figure<Row> = Figure {
+    stem: "using_layer_norm",
+    name: "using_layer_norm",
+    measures: Measures::Numbers,
+    about,
+    measure,
+    draw,
+    summary,
+};
 
 #[cfg(not(test))] // tests/figures.rs includes this file
 fn main() -> std::process::ExitCode {
-    FIGURE.main()
+    figure::main(&[&FIGURE])
 }
 
 /// The training loss over all seeds after a number of steps: the median, and the 10 % and 90 %
@@ -140,7 +147,7 @@ fn draw(rows: &[Row]) -> Result<String> {
             last.none_median
         ),
     };
-    drawing::svg(FIGURE.stem, 410.0, &words, |figure| {
+    drawing::svg(FIGURE.name, 410.0, &words, |figure| {
         let title = format!("Training loss: median of {} seeds, band: 8 in 10", last.seeds);
         drawing::title(figure, &title, 0.0)?;
         let losses = [0.01, 0.03, 0.1, 0.3, 1.0];

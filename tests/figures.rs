@@ -124,6 +124,44 @@ fn layer_norm_takes_place_and_width_of_a_row_and_keeps_its_shape() {
     assert!(wide > 3.0 * narrow, "expected rows of different width, got {narrow} to {wide}");
 }
 
+#[test]
+fn a_row_of_three_ends_on_the_circle_and_its_gradient_runs_along_the_circle() {
+    let rows = (layer_norm::geometry::FIGURE.measure)();
+    let tip = |name: &str| rows.iter().find(|row| row.arrow == name).expect("an arrow").tip();
+    let dot = |a: [f64; 3], b: [f64; 3]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let (x, mean, centred, x_hat, dx) =
+        (tip("x"), tip("mean"), tip("centred"), tip("x_hat"), tip("dx"));
+    assert!(dot(centred, [1.0; 3]).abs() < 1e-14, "the centred row lies in the plane");
+    assert!(dot(mean, centred).abs() < 1e-13, "at a right angle to what was taken away");
+    assert!((dot(x, x) - dot(mean, mean) - dot(centred, centred)).abs() < 1e-12, "Pythagoras");
+    assert!((dot(x_hat, x_hat) - 3.0).abs() < 1e-14, "on the circle of radius √3");
+    assert!(dot(dx, [1.0; 3]).abs() < 1e-15 && dot(dx, x_hat).abs() < 1e-15, "nothing is left");
+    assert!(dot(dx, dx) > 0.01, "but not because dx is 0");
+}
+
+#[test]
+fn the_knee_of_epsilon_stands_at_its_root() {
+    let rows = (layer_norm::knee::FIGURE.measure)();
+    for row in &rows {
+        let expected = row.before / (row.before.powi(2) + 10_f64.powi(row.eps_exponent)).sqrt();
+        assert!((row.after - expected).abs() < 1e-12, "{} {}", row.eps_exponent, row.before);
+    }
+    for eps in [-2, -3, -5, -8, -12] {
+        let (knee, root) = (layer_norm::knee::knee(&rows, eps), 10_f64.powf(f64::from(eps) / 2.0));
+        assert!((knee / root).ln().abs() < 0.15, "1e{eps}: {knee:e}");
+    }
+}
+
+#[test]
+fn the_pencils_row_is_drawn_where_the_pencil_puts_it() {
+    let rows = (layer_norm::pencil::FIGURE.measure)();
+    let root = 5_f64.sqrt();
+    for (row, x_hat) in rows.iter().zip([-3.0, -1.0, 1.0, 3.0]) {
+        assert!((row.x_hat - x_hat / root).abs() < 1e-14, "{}", row.x_hat);
+    }
+    assert_eq!(rows.len(), 4);
+}
+
 /// The one test of speed: a ratio within one run, and half of what the page's figure shows. What it would notice is a
 /// kernel that is no longer vectorised or a buffer that is no longer used again.
 #[test]
@@ -150,6 +188,7 @@ struct MadeUp {
 fn fractions_in_a_table_have_six_digits_and_all_else_stays() {
     let figure = Figure {
         stem: "made_up",
+        name: "made_up",
         measures: Measures::Numbers,
         about: || "Made up: 0.123456789.".to_owned(),
         measure: Vec::new,
@@ -224,6 +263,9 @@ fn only_the_figure_of_speed_measures_times() {
     let measures = [
         (iris::FIGURE.stem, iris::FIGURE.measures.to_string()),
         (layer_norm::FIGURE.stem, layer_norm::FIGURE.measures.to_string()),
+        (layer_norm::geometry::FIGURE.name, layer_norm::geometry::FIGURE.measures.to_string()),
+        (layer_norm::knee::FIGURE.name, layer_norm::knee::FIGURE.measures.to_string()),
+        (layer_norm::pencil::FIGURE.name, layer_norm::pencil::FIGURE.measures.to_string()),
         (speed::FIGURE.stem, speed::FIGURE.measures.to_string()),
         (using_layer_norm::FIGURE.stem, using_layer_norm::FIGURE.measures.to_string()),
     ];
@@ -242,6 +284,7 @@ struct Files {
 }
 
 fn figures() -> Vec<Files> {
+    use layer_norm::{geometry, knee, pencil};
     let files = |stem, draw: &dyn Fn(&str) -> String| {
         let table = committed(&format!("{stem}.csv"));
         let drawn = draw(&table);
@@ -250,6 +293,9 @@ fn figures() -> Vec<Files> {
     vec![
         files(iris::FIGURE.stem, &|csv| iris::FIGURE.svg(csv).expect("drawn")),
         files(layer_norm::FIGURE.stem, &|csv| layer_norm::FIGURE.svg(csv).expect("drawn")),
+        files(geometry::FIGURE.name, &|csv| geometry::FIGURE.svg(csv).expect("drawn")),
+        files(knee::FIGURE.name, &|csv| knee::FIGURE.svg(csv).expect("drawn")),
+        files(pencil::FIGURE.name, &|csv| pencil::FIGURE.svg(csv).expect("drawn")),
         files(speed::FIGURE.stem, &|csv| speed::FIGURE.svg(csv).expect("drawn")),
         files(using_layer_norm::FIGURE.stem, &|csv| {
             using_layer_norm::FIGURE.svg(csv).expect("drawn")

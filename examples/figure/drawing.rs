@@ -85,31 +85,66 @@ pub struct Words {
 }
 
 /// Draws a figure that is `height` pixels high, as an `<svg>` for a page of the book: as wide as the page
-/// allows, in the colours of the theme, with its words for readers who cannot see it. It has no blank lines,
-/// since one would end the HTML block in Markdown.
+/// allows, in the colours of the theme, with its words for readers who cannot see it.
 pub fn svg(
-    stem: &str,
+    name: &str,
     height: f64,
     words: &Words,
     paint: impl FnOnce(&Area) -> Result<()>,
 ) -> Result<String> {
-    let size = (width(WIDTH), width(height));
+    page_svg(name, height, words, &content(height, paint)?)
+}
+
+/// One step of a stepped figure.
+pub struct Step {
+    /// What is read out when the reader comes to it: `ε = 10⁻⁵`.
+    pub label: String,
+    /// Whether it is the one that shows where there is no script.
+    pub still: bool,
+}
+
+/// Draws a figure of several steps, of which the page shows one at a time: what `paint` draws for `None` is always
+/// there, below what it draws for the step.
+pub fn stepped(
+    name: &str,
+    height: f64,
+    words: &Words,
+    steps: &[Step],
+    paint: impl Fn(&Area, Option<usize>) -> Result<()>,
+) -> Result<String> {
+    let mut all = content(height, |area| paint(area, None))?;
+    for (number, Step { label, still }) in steps.iter().enumerate() {
+        let class = if *still { "step still" } else { "step" };
+        let drawn = content(height, |area| paint(area, Some(number)))?;
+        write!(all, "<g class=\"{class}\" data-label=\"{}\">\n{drawn}</g>\n", escape(label))?;
+    }
+    page_svg(name, height, words, &all)
+}
+
+/// What plotters draws, without its outer element.
+fn content(height: f64, paint: impl FnOnce(&Area) -> Result<()>) -> Result<String> {
     let mut drawn = String::new();
     {
+        let size = (width(WIDTH), width(height));
         let root = SVGBackend::with_string(&mut drawn, size).into_drawing_area();
         paint(&root)?;
         root.present()?;
     }
     let (_, content) = drawn.split_once('\n').ok_or("plotters drew nothing")?;
+    Ok(content.strip_suffix("</svg>\n").ok_or("plotters ended without </svg>")?.to_owned())
+}
 
+/// The content as an element of a page. It has no blank lines, since one would end the HTML block in Markdown.
+fn page_svg(name: &str, height: f64, words: &Words, content: &str) -> Result<String> {
+    let size = (width(WIDTH), width(height));
     let mut svg = String::new();
     writeln!(
         svg,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" role=\"img\" aria-labelledby=\"{stem}-title {stem}-desc\" font-family=\"var(--ek-sans, system-ui, sans-serif)\">",
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" role=\"img\" aria-labelledby=\"{name}-title {name}-desc\" font-family=\"var(--ek-sans, system-ui, sans-serif)\">",
         size.0, size.1
     )?;
-    writeln!(svg, "<title id=\"{stem}-title\">{}</title>", escape(&words.title))?;
-    writeln!(svg, "<desc id=\"{stem}-desc\">{}</desc>", escape(&words.description))?;
+    writeln!(svg, "<title id=\"{name}-title\">{}</title>", escape(&words.title))?;
+    writeln!(svg, "<desc id=\"{name}-desc\">{}</desc>", escape(&words.description))?;
     // The font is that of the page, and attributes that only repeat the default are left out.
     let mut content = content.to_owned();
     for attribute in
@@ -118,6 +153,7 @@ pub fn svg(
         content = content.replace(attribute, "");
     }
     svg.push_str(&content);
+    svg.push_str("</svg>\n");
     for (RGBColor(r, g, b), css) in THEME {
         svg = svg.replace(&format!("\"#{r:02X}{g:02X}{b:02X}\""), &format!("\"{css}\""));
     }

@@ -1,9 +1,10 @@
-//! What the figure programs share. Each measures rows, writes them as a CSV, and draws the CSV.
+//! What the figure programs share. Each draws the figures of one page: measures rows, writes them as a CSV, and draws
+//! the CSV.
 //!
 //! | command | what it does |
 //! | --- | --- |
-//! | `cargo run --example <stem>` | measures, writes `book/src/figures/<stem>.csv` and `<stem>.svg` |
-//! | `… -- --redraw` | draws `<stem>.svg` again from the committed `<stem>.csv` |
+//! | `cargo run --example <stem>` | measures, writes `book/src/figures/<name>.csv` and `<name>.svg` of each figure |
+//! | `… -- --redraw` | draws each `<name>.svg` again from the committed `<name>.csv` |
 //! | `… -- --out DIR` | writes to DIR instead; goes with `--redraw` too |
 //! | `… -- --what` | prints what is measured: `numbers`, the same everywhere, or `times` |
 
@@ -41,8 +42,10 @@ impl fmt::Display for Measures {
 /// One figure: how its rows are measured, drawn and summarized. The drawing and the summary see only the rows
 /// of the table, so they are the same for rows measured just now and for rows read from the book.
 pub struct Figure<Row> {
-    /// The name of its page, its program and its files.
+    /// The name of its page and its program.
     pub stem: &'static str,
+    /// The name of its files: the stem, alone or with more behind it.
+    pub name: &'static str,
     /// Numbers or times.
     pub measures: Measures,
     /// What was measured, with the seeds: the comment on top of the CSV.
@@ -55,33 +58,55 @@ pub struct Figure<Row> {
     pub summary: fn(&[Row]) -> String,
 }
 
-impl<Row: Serialize + DeserializeOwned> Figure<Row> {
-    /// Runs the program. The exit code is 2 for unknown arguments, 1 for another failure.
-    pub fn main(&self) -> ExitCode {
-        let arguments = match Arguments::parse(env::args().skip(1)) {
-            Ok(arguments) => arguments,
-            Err(message) => {
-                eprintln!("{}: {message}", self.stem);
-                return ExitCode::from(2);
-            }
-        };
-        if arguments.what {
-            println!("{}", self.measures);
-            return ExitCode::SUCCESS;
+/// Runs the program of these figures, all of one page. The exit code is 2 for unknown arguments, 1 for another failure.
+pub fn main(figures: &[&dyn Drawn]) -> ExitCode {
+    let stem = figures[0].stem();
+    let arguments = match Arguments::parse(env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(message) => {
+            eprintln!("{stem}: {message}");
+            return ExitCode::from(2);
         }
-        match self.run(&arguments) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{}: {error}", self.stem);
-                ExitCode::FAILURE
-            }
+    };
+    if arguments.what {
+        println!("{}", figures[0].measures());
+        return ExitCode::SUCCESS;
+    }
+    for figure in figures {
+        if let Err(error) = figure.run(&arguments) {
+            eprintln!("{stem}: {error}");
+            return ExitCode::FAILURE;
         }
+    }
+    ExitCode::SUCCESS
+}
+
+/// A figure of any rows.
+pub trait Drawn {
+    /// The name of its page.
+    fn stem(&self) -> &'static str;
+    /// Numbers or times.
+    fn measures(&self) -> Measures;
+    /// Does what the arguments say.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written, or a picture not be drawn.
+    fn run(&self, arguments: &Arguments) -> Result<()>;
+}
+
+impl<Row: Serialize + DeserializeOwned> Drawn for Figure<Row> {
+    fn stem(&self) -> &'static str {
+        self.stem
+    }
+
+    fn measures(&self) -> Measures {
+        self.measures
     }
 
     fn run(&self, arguments: &Arguments) -> Result<()> {
         let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book/src/figures");
         let out = arguments.out.as_deref().unwrap_or(&book);
-        let (csv_name, svg_name) = (format!("{}.csv", self.stem), format!("{}.svg", self.stem));
+        let (csv_name, svg_name) = (format!("{}.csv", self.name), format!("{}.svg", self.name));
         fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
 
         let csv = if arguments.redraw {
@@ -97,7 +122,9 @@ impl<Row: Serialize + DeserializeOwned> Figure<Row> {
         println!("{}", (self.summary)(&self.rows(&csv)?));
         Ok(())
     }
+}
 
+impl<Row: Serialize + DeserializeOwned> Figure<Row> {
     /// The table as text, with its comment. No number has more than six digits, because later digits depend
     /// on the width of the vectors of the machine.
     pub fn csv(&self, rows: &[Row]) -> Result<String> {
@@ -120,9 +147,9 @@ impl<Row: Serialize + DeserializeOwned> Figure<Row> {
         let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(csv.as_bytes());
         let rows: std::result::Result<Vec<Row>, _> = reader.deserialize().collect();
         match rows {
-            Ok(rows) if rows.is_empty() => Err(format!("{}.csv holds no rows", self.stem).into()),
+            Ok(rows) if rows.is_empty() => Err(format!("{}.csv holds no rows", self.name).into()),
             Ok(rows) => Ok(rows),
-            Err(error) => Err(format!("{}.csv: {error}", self.stem).into()),
+            Err(error) => Err(format!("{}.csv: {error}", self.name).into()),
         }
     }
 
@@ -145,8 +172,9 @@ fn six_digits(field: &str) -> String {
     }
 }
 
+/// What a program is asked to do.
 #[derive(Default)]
-struct Arguments {
+pub struct Arguments {
     what: bool,
     redraw: bool,
     out: Option<PathBuf>,

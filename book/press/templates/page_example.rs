@@ -11,6 +11,7 @@ const FEATURES: usize = 16;
 
 pub(crate) const FIGURE: Figure<Row> = Figure {
     stem: "@stem@",
+    name: "@stem@",
     // Times, if the figure is of how long something takes.
     measures: Measures::Numbers,
     about,
@@ -21,7 +22,7 @@ pub(crate) const FIGURE: Figure<Row> = Figure {
 
 #[cfg(not(test))] // tests/@stem@.rs has all but this
 fn main() -> std::process::ExitCode {
-    FIGURE.main()
+    figure::main(&[&FIGURE])
 }
 
 /// One row of the table; each field is a column.
@@ -66,7 +67,7 @@ fn draw(rows: &[Row]) -> Result<String> {
         ),
         description: format!("For each of {} rows, a ring before, a disc after.", rows.len()),
     };
-    drawing::svg(FIGURE.stem, 300.0, &words, |figure| {
+    drawing::svg(FIGURE.name, 300.0, &words, |figure| {
         drawing::title(figure, "Standard deviation of a row: a ring before, a disc after", 0.0)?;
         let most = rows.iter().map(|row| row.before).fold(1.0, f64::max).ceil();
         let x = Axis {
