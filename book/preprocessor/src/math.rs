@@ -81,13 +81,18 @@ fn hide_from_markdown(mathml: &str) -> String {
         match c {
             '\n' => out.push(' '),
             _ if plain => out.push(c),
-            _ => out.push_str(&format!("&#{};", u32::from(c))),
+            _ => out.push_str(&reference(c)),
         }
         if c == ';' {
             in_reference = false;
         }
     }
     out
+}
+
+/// A character in a form that means nothing to Markdown.
+pub fn reference(c: char) -> String {
+    if c.is_ascii_punctuation() { format!("&#{};", u32::from(c)) } else { c.into() }
 }
 
 #[cfg(test)]
