@@ -4,6 +4,8 @@
 //! `cargo test --package evenkeel-press --test browser -- --ignored` runs them.
 
 mod common;
+#[path = "browser/math.rs"]
+mod math;
 #[path = "browser/run.rs"]
 mod run;
 mod webdriver;

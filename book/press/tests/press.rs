@@ -112,7 +112,7 @@ fn a_file_beside_the_book_that_a_page_includes_is_watched() {
     let book = Book::new();
     let beside = book.root.path().join("NOTES.md");
     fs::write(&beside, "Old notes.").unwrap();
-    book.write("src/b.md", "# B\n\n{{#include ../../NOTES.md}}\n");
+    book.write("src/b.md", "# B\n\n```text\n{{#include ../../NOTES.md}}\n```\n");
     let press = Serving::start(&book);
     let mut events = press.events();
     let (first, _) = events.next();
