@@ -1,6 +1,7 @@
-//! mdBook's `{{#…}}` helpers: which ones a page may use, and whether the files and anchors they name exist.
+//! mdBook's `{{#…}}` helpers: which ones a page may use, and the text of the files they include.
 //!
-//! mdBook itself only logs a missing file or anchor, and the page then shows nothing or the raw helper.
+//! mdBook itself only logs a missing file or anchor, and the page then shows nothing or the raw helper. It also leaves
+//! the lines of a method indented, and tears a quote or a list that an include stands in.
 
 use std::path::Path;
 
@@ -44,6 +45,17 @@ pub fn find(text: &str) -> Vec<Helper<'_>> {
     found
 }
 
+/// Where a helper stands.
+pub struct Place<'a> {
+    /// The folder of the page.
+    pub dir: &'a Path,
+    /// The fence of the code block around it: three backticks, or more.
+    pub fence: Option<&'a str>,
+    /// What stands before and after the helper on its line.
+    pub before: &'a str,
+    pub after: &'a str,
+}
+
 impl Helper<'_> {
     /// Whether this is `{{#include file:anchor}}`.
     pub fn is_anchored_include(&self) -> bool {
@@ -51,19 +63,22 @@ impl Helper<'_> {
             && self.argument.split_once(':').is_some_and(|(_, anchor)| is_name(anchor))
     }
 
-    /// What is wrong with the helper, for a page in `dir`.
-    pub fn problem(&self, dir: &Path) -> Option<String> {
+    /// The text that takes the helper's place; `None` if mdBook acts on the helper.
+    ///
+    /// # Errors
+    /// What is wrong with the helper.
+    pub fn text_in(&self, place: &Place<'_>) -> Result<Option<String>, String> {
         match self.kind {
-            "title" if !self.argument.is_empty() => None,
-            "include" if !self.argument.is_empty() => self.include_problem(dir),
-            _ => Some(format!(
+            "title" if !self.argument.is_empty() => Ok(None),
+            "include" if !self.argument.is_empty() => self.include(place).map(Some),
+            _ => Err(format!(
                 "helper: expected {{{{#include file}}}}, {{{{#include file:anchor}}}}, {{{{#title text}}}} or \\{{{{#…}}}}, got {}",
                 one_line(self.text)
             )),
         }
     }
 
-    fn include_problem(&self, dir: &Path) -> Option<String> {
+    fn include(&self, place: &Place<'_>) -> Result<String, String> {
         let (file, anchor) = match self.argument.split_once(':') {
             Some((file, anchor)) => (file, Some(anchor)),
             None => (self.argument, None),
@@ -71,66 +86,112 @@ impl Helper<'_> {
         if let Some(anchor) = anchor
             && !is_name(anchor)
         {
-            return Some(format!(
+            return Err(format!(
                 "include of {file}: expected the name of an anchor (line numbers drift), got :{anchor}"
             ));
         }
         if Path::new(file).is_absolute() {
-            return Some(format!("include: expected a path relative to the page, got {file}"));
+            return Err(format!("include: expected a path relative to the page, got {file}"));
         }
-        let text = match std::fs::read_to_string(dir.join(file)) {
+        if place.fence.is_none() && !file.ends_with(".svg") {
+            return Err(format!(
+                "include outside a code block: expected a picture (.svg), got {file}, whose formulas and code blocks nobody checks"
+            ));
+        }
+        if !place.before.chars().all(|c| c.is_whitespace() || c == '>')
+            || !place.after.trim().is_empty()
+        {
+            return Err(format!(
+                "include of {file}: expected it on a line of its own, got {}",
+                one_line(&format!("{}{}{}", place.before, self.text, place.after))
+            ));
+        }
+        let text = match std::fs::read_to_string(place.dir.join(file)) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Some(format!("include: expected a file at {file}, got none"));
+                return Err(format!("include: expected a file at {file}, got none"));
             }
-            Err(error) => return Some(format!("include of {file}: expected text, got: {error}")),
+            Err(error) => return Err(format!("include of {file}: expected text, got: {error}")),
         };
-        match anchor {
-            Some(anchor) => anchor_problem(file, anchor, &text),
-            None if file.ends_with(".svg") => svg_problem(file, &text),
-            None => None,
+        let lines = match anchor {
+            Some(anchor) => anchored(file, anchor, &text)?,
+            None => text.lines().collect(),
+        };
+        if file.ends_with(".svg") && place.fence.is_none() {
+            expect_svg(file, &text)?;
         }
+        if let Some(line) = lines.iter().find(|line| line.contains("{{#")) {
+            return Err(format!(
+                "include of {file}: expected no helper in it, got {}",
+                one_line(line)
+            ));
+        }
+        if let Some(fence) = place.fence
+            && let Some(line) = lines.iter().find(|line| line.trim_start().starts_with(fence))
+        {
+            return Err(format!(
+                "include of {file}: expected a longer fence around it than {fence}, got the line {}",
+                one_line(line)
+            ));
+        }
+        Ok(dedent(&lines).join(&format!("\n{}", place.before)))
     }
 }
 
-/// An anchor must begin, hold a line, and end.
-fn anchor_problem(file: &str, anchor: &str, text: &str) -> Option<String> {
-    let named = |line: &str, word: &str| {
-        line.split_once(word).is_some_and(|(_, rest)| {
-            rest.trim_start().split(|c: char| !is_name_char(c)).next() == Some(anchor)
-        })
-    };
-    let mut lines = text.lines().skip_while(|line| !named(line, "ANCHOR:"));
+/// The lines between the marks of an anchor, without the marks of others. An anchor must begin, hold a line,
+/// and end.
+fn anchored<'a>(file: &str, anchor: &str, text: &'a str) -> Result<Vec<&'a str>, String> {
+    fn mark<'a>(line: &'a str, word: &str) -> Option<&'a str> {
+        let (_, rest) = line.split_once(word)?;
+        rest.trim_start().split(|c: char| !is_name_char(c)).next()
+    }
+    let begins = |line: &str| mark(line, "ANCHOR:") == Some(anchor);
+    let ends = |line: &str| mark(line, "ANCHOR_END:") == Some(anchor);
+    let mut lines = text.lines().skip_while(|line| !begins(line));
     if lines.next().is_none() {
-        return Some(format!(
+        return Err(format!(
             "include of {file}: expected a line `ANCHOR: {anchor}` in it, got none"
         ));
     }
-    let mut held = 0;
+    let mut held = Vec::new();
     for line in lines {
-        if named(line, "ANCHOR_END:") {
-            return (held == 0).then(|| {
-                format!("include of {file}: expected lines in anchor {anchor}, got none")
-            });
+        if ends(line) {
+            return if held.iter().any(|line: &&str| !line.trim().is_empty()) {
+                Ok(held)
+            } else {
+                Err(format!("include of {file}: expected lines in anchor {anchor}, got none"))
+            };
         }
-        held += usize::from(!line.trim().is_empty());
+        if mark(line, "ANCHOR:").is_none() && mark(line, "ANCHOR_END:").is_none() {
+            held.push(line);
+        }
     }
-    Some(format!("include of {file}: expected a line `ANCHOR_END: {anchor}` in it, got none"))
+    Err(format!("include of {file}: expected a line `ANCHOR_END: {anchor}` in it, got none"))
+}
+
+/// The lines without the indentation that all have: a method stands at the margin of the page.
+fn dedent<'a>(lines: &[&'a str]) -> Vec<&'a str> {
+    let indentation = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
+    let filled = lines.iter().filter(|line: &&&str| !line.trim().is_empty()).copied();
+    let all_have = filled.map(indentation).min().unwrap_or(0);
+    lines.iter().map(|line| line.get(all_have..).unwrap_or("")).collect()
 }
 
 /// A blank line would end the HTML block of the picture, and Markdown would read the rest of it.
-fn svg_problem(file: &str, text: &str) -> Option<String> {
+fn expect_svg(file: &str, text: &str) -> Result<(), String> {
     if !text.starts_with("<svg") {
-        return Some(format!(
+        return Err(format!(
             "include of {file}: expected it to start with <svg, got {}",
             one_line(text)
         ));
     }
-    let blank = text.trim_end().lines().position(|line| line.trim().is_empty())?;
-    Some(format!(
-        "include of {file}: expected no blank line (it ends the HTML block), got one at line {}",
-        blank + 1
-    ))
+    match text.trim_end().lines().position(|line| line.trim().is_empty()) {
+        None => Ok(()),
+        Some(blank) => Err(format!(
+            "include of {file}: expected no blank line (it ends the HTML block), got one at line {}",
+            blank + 1
+        )),
+    }
 }
 
 fn is_name(anchor: &str) -> bool {
@@ -154,7 +215,8 @@ pub fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn problems(text: &str) -> Vec<Option<String>> {
+    /// What is wrong with each helper of a text, as the only line of a code block or of a page.
+    fn problems(text: &str, fence: Option<&str>) -> Vec<Option<String>> {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
         write(
@@ -164,11 +226,13 @@ mod tests {
         write("good.svg", "<svg>\n</svg>\n");
         write("blank.svg", "<svg>\n\n</svg>\n");
         write("prolog.svg", "<?xml?><svg></svg>");
-        find(text).iter().map(|helper| helper.problem(dir.path())).collect()
+        let place = Place { dir: dir.path(), fence, before: "", after: "" };
+        find(text).iter().map(|helper| helper.text_in(&place).err()).collect()
     }
 
     fn refused(text: &str, part: &str) {
-        let all = problems(text);
+        let fence = (!text.contains(".svg")).then_some("```");
+        let all = problems(text, fence);
         assert_eq!(all.len(), 1, "{text}: {all:?}");
         let what = all[0].as_deref().unwrap_or_else(|| panic!("{text} was not refused"));
         assert!(what.contains(part), "{what}");
@@ -181,16 +245,17 @@ mod tests {
             "{{#include a.rs}}",
             "{{#include a.rs:whole}}",
             "{{ #include a.rs:whole }}",
-            "{{#include good.svg}}",
+            "{{#include blank.svg}}",
         ] {
-            assert_eq!(problems(text), [None], "{text}");
+            assert_eq!(problems(text, Some("```")), [None], "{text}");
         }
-        assert_eq!(problems("{{#title Even Keel}}"), [None]);
+        assert_eq!(problems("{{#include good.svg}}", None), [None]);
+        assert_eq!(problems("{{#title Even Keel}}", None), [None]);
     }
 
     #[test]
     fn an_escaped_helper_is_text() {
-        assert!(problems(r"\{{#include nothing.rs}} and {{ braces }}").is_empty());
+        assert!(problems(r"\{{#include nothing.rs}} and {{ braces }}", None).is_empty());
     }
 
     #[test]

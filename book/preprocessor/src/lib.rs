@@ -7,6 +7,8 @@
 //! [`check_summary`].
 
 mod doctests;
+mod fences;
+mod formulas;
 mod includes;
 mod math;
 pub mod page;

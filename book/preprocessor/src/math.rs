@@ -34,7 +34,8 @@ pub fn render(tex: &str, style: Style) -> Result<String, Refused> {
             reason: "it strikes something out, which not every browser draws".into(),
         }),
         Ok(result) => {
-            let mathml = hide_from_markdown(&lines_over_and_under(&result.mathml));
+            let mathml = lines_over_and_under(&result.mathml);
+            let mathml = hide_from_markdown(&taller_roots(&own_rows(&mathml)));
             Ok(match style {
                 Style::Inline => mathml,
                 // The wrapper scrolls if the formula is wider than the screen. A paragraph may hold a span,
@@ -61,6 +62,65 @@ fn lines_over_and_under(mathml: &str) -> String {
         .replace("\u{332}</mo></munder>", "_</mo></munder>")
 }
 
+/// Puts each delimiter of a chosen size, `\\Big)`, into a row of its own: Chromium draws one that has an exponent small,
+/// and low.
+fn own_rows(mathml: &str) -> String {
+    let mut out = String::with_capacity(mathml.len() + 64);
+    for (i, part) in mathml.split("<mo").enumerate() {
+        let sized = part.split('>').next().is_some_and(|tag| tag.contains(" minsize="));
+        match part.split_once("</mo>") {
+            Some((operator, rest)) if i > 0 && sized => {
+                out.push_str(&format!("<mrow><mo{operator}</mo></mrow>{rest}"));
+            }
+            _ => out.push_str(&format!("{}{part}", if i > 0 { "<mo" } else { "" })),
+        }
+    }
+    out
+}
+
+/// An invisible line as high as a tall letter. With a letter that reaches below the line, the font's smallest root sign
+/// still covers both.
+const STRUT: &str = r#"<mspace height="0.7em"/>"#;
+
+/// Makes room above a small letter in a root. The smallest root sign is higher than the letter, and a browser hangs it
+/// from its top.
+fn taller_roots(mathml: &str) -> String {
+    // What reaches further below the line fills the sign, and with a strut would get the next larger one.
+    const DEEP: [&str; 6] = ["<msqrt", "<mroot", "<msub", "<munder", "<mfrac", "<mtable"];
+    let mut out = String::with_capacity(mathml.len() + 64);
+    let mut rest = mathml;
+    while let Some(start) = [rest.find("<msqrt>"), rest.find("<mroot>")].into_iter().flatten().min()
+    {
+        let (before, root) = rest.split_at(start + "<msqrt>".len());
+        let base = &root[..element_end(root)];
+        out.push_str(before);
+        if DEEP.iter().any(|deep| base.contains(deep)) {
+            rest = root;
+        } else {
+            out.push_str(&format!("<mrow>{base}{STRUT}</mrow>"));
+            rest = &root[base.len()..];
+        }
+    }
+    out + rest
+}
+
+/// Where the element that a text begins with ends.
+fn element_end(mathml: &str) -> usize {
+    let mut depth = 0;
+    for (at, _) in mathml.match_indices('<') {
+        let tag = mathml[at..].split_inclusive('>').next().unwrap_or_default();
+        depth += match tag {
+            _ if tag.starts_with("</") => -1,
+            _ if tag.ends_with("/>") => 0,
+            _ => 1,
+        };
+        if depth <= 0 {
+            return at + tag.len();
+        }
+    }
+    mathml.len()
+}
+
 /// Writes the punctuation between tags as character references, so that `*`, `_`, `|`, … mean nothing to
 /// Markdown. A browser shows the same formula.
 fn hide_from_markdown(mathml: &str) -> String {
@@ -81,13 +141,18 @@ fn hide_from_markdown(mathml: &str) -> String {
         match c {
             '\n' => out.push(' '),
             _ if plain => out.push(c),
-            _ => out.push_str(&format!("&#{};", u32::from(c))),
+            _ => out.push_str(&reference(c)),
         }
         if c == ';' {
             in_reference = false;
         }
     }
     out
+}
+
+/// A character in a form that means nothing to Markdown.
+pub fn reference(c: char) -> String {
+    if c.is_ascii_punctuation() { format!("&#{};", u32::from(c)) } else { c.into() }
 }
 
 #[cfg(test)]
@@ -132,6 +197,41 @@ mod tests {
     fn a_line_over_a_formula_stretches() {
         assert!(render(r"\overline{x+y}", Style::Inline).unwrap().contains('\u{203e}'));
         assert!(render(r"\underline{x+y}", Style::Inline).unwrap().contains("&#95;</mo></munder>"));
+    }
+
+    #[test]
+    fn a_delimiter_of_a_chosen_size_has_its_own_row() {
+        let size = r#" minsize="1.623em" maxsize="1.623em""#;
+        assert_eq!(
+            render(r"\Big(x\Big)^2", Style::Inline).unwrap(),
+            format!(
+                "<math><mrow><mo{size}>&#40;</mo></mrow><mi>x</mi>\
+                 <msup><mrow><mo{size}>&#41;</mo></mrow><mn>2</mn></msup></math>"
+            )
+        );
+        assert!(!render(r"(x)^2", Style::Inline).unwrap().contains("<mrow>"));
+    }
+
+    #[test]
+    fn a_root_has_room_above_a_small_letter() {
+        let root = |tex| render(tex, Style::Inline).unwrap();
+        assert_eq!(
+            root(r"\sqrt{\varepsilon}"),
+            format!("<math><msqrt><mrow><mi>ε</mi>{STRUT}</mrow></msqrt></math>")
+        );
+        assert_eq!(
+            root(r"\sqrt[3]{a\hat{b}} + \sqrt x").matches(STRUT).count(),
+            2,
+            "{}",
+            root(r"\sqrt[3]{a\hat{b}} + \sqrt x")
+        );
+        assert!(root(r"\sqrt[3]{x}").contains(&format!("{STRUT}</mrow><mn>3</mn></mroot>")));
+        assert!(root(r"\sqrt[3]{x}").starts_with("<math><mroot><mrow><mi>x</mi>"));
+        for deep in [r"\sqrt{x_i}", r"\sqrt{\frac{a}{b}}", r"\sqrt{\sum_i x}", r"\sqrt{x_i + y}"] {
+            assert!(!root(deep).contains(STRUT), "{deep}");
+        }
+        // The inner one, of which the outer one is as high as it is.
+        assert_eq!(root(r"\sqrt{\sqrt{x}}").matches(STRUT).count(), 1);
     }
 
     #[test]

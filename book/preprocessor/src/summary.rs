@@ -16,7 +16,7 @@ pub(crate) fn no_pages(source: &Source) -> Problem {
 }
 
 /// Checks that `SUMMARY.md` exists and lists a page, and that each listed page is a different file inside
-/// the folder. mdBook would stop at the first problem, or create a missing page.
+/// the folder, under a title without a formula. mdBook would stop at the first problem, or create a missing page.
 ///
 /// # Errors
 /// One problem for each wrong entry.
@@ -33,8 +33,16 @@ pub fn check_summary(source: &Source) -> Result<(), Problems> {
     };
     let mut pages = HashMap::new();
     for (event, range) in Parser::new(&text).into_offset_iter() {
-        let Event::Start(Tag::Link { dest_url, .. }) = event else { continue };
         let line = text[..range.start].matches('\n').count() + 1;
+        if matches!(&event, Event::Text(words) if words.contains('$'))
+            && !text[..range.start].ends_with('\\')
+        {
+            report(
+                line,
+                "title: expected plain words (a formula stays as it is typed), got $ in it".into(),
+            );
+        }
+        let Event::Start(Tag::Link { dest_url, .. }) = event else { continue };
         let path = Path::new(&*dest_url);
         if dest_url.is_empty() {
             continue;
@@ -84,6 +92,16 @@ mod tests {
                 "book/src/SUMMARY.md:1: no pages: expected at least one [title](file.md), got drafts or nothing"
             );
         }
+    }
+
+    #[test]
+    fn a_title_has_no_formula() {
+        assert_eq!(
+            check("# Summary\n\n- [A, $x$](a.md)\n- [For $ 5]()\n"),
+            "book/src/SUMMARY.md:3: title: expected plain words (a formula stays as it is typed), got $ in it\n\
+             book/src/SUMMARY.md:4: title: expected plain words (a formula stays as it is typed), got $ in it"
+        );
+        assert_eq!(check("# Summary\n\n- [A for \\$5](a.md)\n"), "");
     }
 
     #[test]

@@ -6,6 +6,8 @@
 mod common;
 #[path = "browser/reload.rs"]
 mod reload;
+#[path = "browser/math.rs"]
+mod math;
 #[path = "browser/run.rs"]
 mod run;
 #[path = "browser/tabs.rs"]
