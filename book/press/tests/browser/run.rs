@@ -83,15 +83,17 @@ const EXERCISES: &str = r#"# Exercises
 "#;
 
 /// A book with an exercise, mistakes, a picture, and a program that takes its time.
-fn book() -> Book {
+pub fn book() -> Book {
     let book = Book::with_crate();
     book.write("src/SUMMARY.md", "# Summary\n\n- [A](a.md)\n- [Exercises](exercises.md)\n");
     book.write("src/a.md", PAGE);
     book.write("src/exercises.md", EXERCISES);
-    book.write("theme/evenkeel.css", &Book::own().read("theme/evenkeel.css"));
+    for file in ["theme/evenkeel.css", "theme/access.js"] {
+        book.write(file, &Book::own().read(file));
+    }
     book.write("theme/fonts/stix-two-math.woff2", "");
     let settings = "[book]\ntitle = \"A Book\"\nlanguage = \"en\"\n[rust]\nedition = \"2024\"\n\
-        [output.html]\nadditional-css = [\"theme/evenkeel.css\"]\n\
+        [output.html]\nadditional-css = [\"theme/evenkeel.css\"]\nadditional-js = [\"theme/access.js\"]\n\
         [output.html.playground]\nrunnable = false\n";
     book.write("book.toml", settings);
     book.write(
@@ -103,13 +105,13 @@ fn book() -> Book {
 }
 
 /// One block of the open page, from 0.
-struct Block<'a> {
+pub struct Block<'a> {
     browser: &'a Browser,
     number: usize,
 }
 
 impl<'a> Block<'a> {
-    fn of(reader: &'a Reader, number: usize) -> Self {
+    pub fn of(reader: &'a Reader, number: usize) -> Self {
         Self { browser: &reader.browser, number }
     }
 
@@ -148,7 +150,7 @@ impl<'a> Block<'a> {
     }
 
     #[track_caller]
-    fn run(&self) -> String {
+    pub fn run(&self) -> String {
         self.click(".run-go");
         self.ends()
     }
