@@ -217,10 +217,14 @@ fn nothing_is_cut_on_paper() {
         })()"#,
     );
     browser.expect_none("cut", CUT);
-    let shown = "(() => { const code = document.querySelector('.run-editor > code'); \
-        return [code.innerText.includes('x'.repeat(300)), code.offsetHeight > 120, \
-        document.querySelector('textarea').checkVisibility()]; })()";
-    assert_eq!(browser.value(shown), json!([true, true, false]));
+    let shown = r#"(() => {
+        const [editor, code, area] = [".run-editor", ".run-editor > code", "textarea"]
+            .map((part) => document.querySelector(part));
+        const indent = code.getBoundingClientRect().left - editor.getBoundingClientRect().left;
+        return [code.innerText.includes("x".repeat(300)), code.offsetHeight > 120, indent < 20,
+            area.checkVisibility()];
+    })()"#;
+    assert_eq!(browser.value(shown), json!([true, true, true, false]));
     browser.value("localStorage.clear()");
     reader.expect_quiet();
 }
