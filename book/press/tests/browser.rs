@@ -3,6 +3,8 @@
 //! These need Debian's `chromium` and `chromium-driver`, so a plain `cargo test` leaves them out:
 //! `cargo test --package evenkeel-press --test browser -- --ignored` runs them.
 
+#[path = "browser/access.rs"]
+mod access;
 mod common;
 #[path = "browser/reload.rs"]
 mod reload;

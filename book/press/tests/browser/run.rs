@@ -93,10 +93,12 @@ pub fn book() -> Book {
     book.write("src/SUMMARY.md", "# Summary\n\n- [A](a.md)\n- [Exercises](exercises.md)\n");
     book.write("src/a.md", PAGE);
     book.write("src/exercises.md", EXERCISES);
-    book.write("theme/evenkeel.css", &Book::own().read("theme/evenkeel.css"));
+    for file in ["theme/evenkeel.css", "theme/access.js"] {
+        book.write(file, &Book::own().read(file));
+    }
     book.write("theme/fonts/stix-two-math.woff2", "");
     let settings = "[book]\ntitle = \"A Book\"\nlanguage = \"en\"\n[rust]\nedition = \"2024\"\n\
-        [output.html]\nadditional-css = [\"theme/evenkeel.css\"]\n\
+        [output.html]\nadditional-css = [\"theme/evenkeel.css\"]\nadditional-js = [\"theme/access.js\"]\n\
         [output.html.playground]\nrunnable = false\n";
     book.write("book.toml", settings);
     book.write(
