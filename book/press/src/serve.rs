@@ -1,10 +1,11 @@
 //! `cargo book`: serves the last good pages, to this machine only.
 
-use crate::guard::is_loopback;
+use crate::guard::{READ_TIME_LIMIT, is_loopback};
+use crate::interrupt::at_interrupt;
 use crate::run::{self, Runner};
 use crate::site::{CurrentStatus, Site};
 use crate::workspace::Workspace;
-use crate::{render, watch};
+use crate::{render, temporary, watch};
 use anyhow::{Context, Result, bail};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -13,12 +14,16 @@ use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_stream::{Stream, StreamExt};
 
 /// The script that reloads an open page after a render. Only served pages have it.
@@ -69,14 +74,20 @@ fn tags(runner: Option<&Runner>) -> String {
 
 /// Serves the book until Ctrl-C.
 pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
+    let stop = Arc::new(Notify::new());
+    let interrupted = Arc::clone(&stop);
+    at_interrupt(move || interrupted.notify_one())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         tokio::select! {
             done = serve(workspace, settings) => done,
-            done = stopped() => done,
+            () = stop.notified() => Ok(()),
         }
-    })
-    // Dropping the runtime waits for a running render, which then removes its temporary folder.
+    });
+    // Ends the runs and the build, but does not wait for a render. What they leave is removed here.
+    runtime.shutdown_background();
+    temporary::remove_all();
+    done
 }
 
 async fn serve(workspace: &Workspace, settings: &Settings) -> Result<()> {
@@ -123,22 +134,23 @@ async fn serve(workspace: &Workspace, settings: &Settings) -> Result<()> {
         }
         Err(error) => eprintln!("warning: pages will not reload when a file is saved: {error:#}"),
     }
-    axum::serve(listener, router(current, runner)).await.context("the server stopped")
+    answer(listener, router(current, runner)).await
 }
 
-async fn stopped() -> Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            done = tokio::signal::ctrl_c() => done?,
-            _ = terminate.recv() => {}
-        }
+/// Answers all connections, and ends those that send half a head and no more.
+async fn answer(listener: TcpListener, router: Router) -> Result<()> {
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(READ_TIME_LIMIT);
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Too many files are open, say: others will be closed.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let service = TowerToHyperService::new(router.clone());
+        // An error is the browser's: it went away.
+        tokio::spawn(server.serve_connection(TokioIo::new(stream), service));
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
 }
 
 fn router(current: CurrentStatus, runner: Option<Arc<Runner>>) -> Router {

@@ -2,6 +2,8 @@
 #![cfg(target_os = "linux")]
 
 mod common;
+#[path = "run/limits.rs"]
+mod limits;
 
 use common::{Book, PATIENCE, Serving};
 use serde_json::{Value, json};
@@ -45,6 +47,11 @@ impl Ask {
     }
 
     fn send(&self, press: &Serving) -> TcpStream {
+        self.send_with_length(press, self.body.len())
+    }
+
+    /// Sends the body as one of that length.
+    fn send_with_length(&self, press: &Serving, length: usize) -> TcpStream {
         let mut stream = TcpStream::connect(("127.0.0.1", press.port)).unwrap();
         // The book's own crate may have to be compiled first.
         stream.set_read_timeout(Some(12 * PATIENCE)).unwrap();
@@ -53,7 +60,7 @@ impl Ask {
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");
         }
-        head += &format!("Content-Length: {}\r\n\r\n", self.body.len());
+        head += &format!("Content-Length: {length}\r\n\r\n");
         stream.write_all(head.as_bytes()).unwrap();
         // A server that has refused reads no further.
         let _ = stream.write_all(&self.body);
