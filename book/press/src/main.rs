@@ -13,6 +13,7 @@ mod serve;
 mod site;
 mod temporary;
 mod watch;
+mod workers;
 mod workspace;
 
 use anyhow::Result;

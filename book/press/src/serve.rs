@@ -5,11 +5,11 @@ use crate::interrupt::at_interrupt;
 use crate::run::{self, Runner};
 use crate::site::{CurrentStatus, Site};
 use crate::workspace::Workspace;
-use crate::{render, temporary, watch};
+use crate::{render, temporary, watch, workers};
 use anyhow::{Context, Result, bail};
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -69,7 +69,7 @@ fn tags(runner: Option<&Runner>) -> String {
             runner.token
         );
     }
-    tags
+    tags + "<script>" + workers::SCRIPT + "</script>"
 }
 
 /// Serves the book until Ctrl-C.
@@ -158,6 +158,7 @@ fn router(current: CurrentStatus, runner: Option<Arc<Runner>>) -> Router {
         get(async move || ([(header::CONTENT_TYPE, kind)], text))
     };
     let (script, style) = ("text/javascript; charset=utf-8", "text/css; charset=utf-8");
+    let token = runner.as_ref().map(|runner| Arc::from(runner.token.as_str()));
     let mut router = Router::new().route(SCRIPT_PATH, own(script, SCRIPT));
     if let Some(runner) = runner {
         router = router
@@ -167,17 +168,19 @@ fn router(current: CurrentStatus, runner: Option<Arc<Runner>>) -> Router {
     }
     router
         .route(EVENTS_PATH, get(events).with_state(current.clone()))
-        .fallback_service(get(file).with_state(current))
+        .fallback_service(get(file).with_state((current, token)))
         .layer(middleware::from_fn(guard))
 }
 
 /// Answers only requests that name this machine, and adds the headers of every response.
 async fn guard(request: Request, next: Next) -> Response {
-    let mut response = if is_loopback(request.headers()) {
-        next.run(request).await
-    } else {
+    let mut response = if !is_loopback(request.headers()) {
         (StatusCode::FORBIDDEN, "This server answers 127.0.0.1 and localhost only.\n")
             .into_response()
+    } else if workers::is_wanted(request.headers()) {
+        workers::last()
+    } else {
+        next.run(request).await
     };
     let headers = response.headers_mut();
     for (name, value) in [
@@ -191,7 +194,12 @@ async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-async fn file(State(current): State<CurrentStatus>, uri: Uri) -> Response {
+/// A page or a file beside the pages. A script that reads a page gets it without the token.
+async fn file(
+    State((current, token)): State<(CurrentStatus, Option<Arc<str>>)>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Response {
     let site = current.get().site;
     let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy();
     let mut name = path.trim_start_matches('/').to_owned();
@@ -209,6 +217,12 @@ async fn file(State(current): State<CurrentStatus>, uri: Uri) -> Response {
     let mime = mime_guess::from_path(name).first_or_octet_stream();
     let mime =
         if mime.type_() == "text" { format!("{mime}; charset=utf-8") } else { mime.to_string() };
+    let content = match (token, std::str::from_utf8(&content)) {
+        (Some(token), Ok(text)) if workers::may_read(&headers) && text.contains(&*token) => {
+            text.replace(&*token, "").into()
+        }
+        _ => content,
+    };
     (status, [(header::CONTENT_TYPE, mime)], content).into_response()
 }
 

@@ -7,6 +7,8 @@ mod common;
 #[path = "browser/run.rs"]
 mod run;
 mod webdriver;
+#[path = "browser/workers.rs"]
+mod workers;
 
 use common::{Book, Serving};
 use serde_json::{Value, json};

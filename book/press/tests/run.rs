@@ -591,6 +591,32 @@ fn only_its_own_pages_are_answered() {
 }
 
 #[test]
+fn a_page_that_a_script_fetches_has_no_token() {
+    let book = Book::with_crate();
+    let press = Serving::start(&book);
+    let page = |header: &str| {
+        let host = format!("127.0.0.1\r\n{header}");
+        press.ask("GET", "/a.html", &host)
+    };
+    let token = |header: &str| meta(&page(header), "run-token").unwrap();
+    let own = token("Accept: */*");
+    assert_eq!(own.len(), 32);
+    assert_eq!(token("Sec-Fetch-Dest: document"), own);
+    for header in [
+        "Sec-Fetch-Dest: empty",
+        "Sec-Fetch-Dest: iframe",
+        "Sec-Fetch-Dest: document\r\nService-Worker-Navigation-Preload: true",
+    ] {
+        let page = page(header);
+        assert!(page.contains("First words") && !page.contains(&own), "{header}");
+    }
+    // The browser asks whether another program's worker is still the same.
+    let answer = page("Service-Worker: script");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("unregister"), "{answer}");
+    assert!(answer.contains("content-type: text/javascript"), "{answer}");
+}
+
+#[test]
 fn an_edit_of_the_crate_reaches_the_next_run() {
     let book = Book::with_crate();
     let source = book.root.path().join("src/lib.rs");

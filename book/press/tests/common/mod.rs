@@ -189,11 +189,13 @@ impl Serving {
 
     pub fn wait_for_line(&self, part: &str) -> String {
         let end = Instant::now() + PATIENCE;
+        let mut others = Vec::new();
         loop {
             let line = self
                 .said
                 .recv_timeout(end.saturating_duration_since(Instant::now()))
-                .unwrap_or_else(|_| panic!("the press never said {part}"));
+                .unwrap_or_else(|_| panic!("the press never said {part}, but: {others:#?}"));
+            others.push(line.clone());
             if line.contains(part) {
                 return line;
             }
