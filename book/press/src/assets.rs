@@ -1,6 +1,7 @@
 //! What served pages load besides their own files: the scripts and the style that reload them and run their blocks.
 
 use crate::run::{self, Runner};
+use crate::workers;
 
 /// A file for the pages.
 pub struct Asset {
@@ -48,5 +49,5 @@ pub fn tags(runner: Option<&Runner>) -> String {
             r#"<meta name="run-token" content="{token}"><meta name="run-most" content="{max}"><link rel="stylesheet" href="/-/run.css"><script type="module" src="/-/run.js"></script>"#
         );
     }
-    tags
+    tags + "<script>" + workers::SCRIPT + "</script>"
 }

@@ -1,6 +1,10 @@
 //! Who may ask: this machine's own browser, and for a run only a page that the press served.
 
 use axum::http::{HeaderMap, header};
+use std::time::Duration;
+
+/// How long the head of a request may take to arrive, and then its body.
+pub const READ_TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Whether a request names this machine. A page of another site whose name leads here sends that name.
 pub fn is_loopback(headers: &HeaderMap) -> bool {

@@ -6,12 +6,15 @@ mod check;
 mod exercises;
 mod figures;
 mod guard;
+mod interrupt;
 mod new;
 mod render;
 mod run;
 mod serve;
 mod site;
+mod temporary;
 mod watch;
+mod workers;
 mod workspace;
 
 use anyhow::Result;
@@ -130,6 +133,10 @@ fn carry_out(workspace: &Workspace, command: Option<Command>, before: &Serve) ->
         Command::Build { dest_dir } => {
             let own = dest_dir.is_none();
             let dest = dest_dir.unwrap_or_else(|| workspace.book.join("book"));
+            interrupt::at_interrupt(|| {
+                temporary::remove_all();
+                std::process::exit(interrupt::INTERRUPTED);
+            })?;
             render::build(&workspace.book, &dest, own)?;
             println!("The pages are in {}: open index.html", dest.display());
             Ok(())

@@ -1,5 +1,6 @@
 //! Renders Markdown to pages, with mdBook as a library.
 
+use crate::temporary::Folder;
 use crate::workspace::is_editors_own;
 use anyhow::{Context, Error, Result, anyhow, bail};
 use evenkeel_preprocessor::{EvenKeel, Problems, Source, check_summary};
@@ -120,7 +121,7 @@ pub fn build(book: &Path, dest: &Path, own: bool) -> Result<()> {
     remove_abandoned(parent);
     // Beside the destination, so that a rename puts it in place.
     let prefix = format!("{TEMPORARY}{}-", std::process::id());
-    let temporary = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)?;
+    let temporary = Folder::new_in(parent, &prefix)?;
     let new = temporary.path().join("new");
     for warning in render(book, &new)? {
         eprintln!("warning: {warning}");

@@ -1,19 +1,23 @@
 //! `cargo book`: serves the last good pages, to this machine only.
 
 use crate::assets::{self, Asset};
-use crate::guard::is_loopback;
+use crate::guard::{READ_TIME_LIMIT, is_loopback};
+use crate::interrupt::at_interrupt;
 use crate::run::{self, Runner};
 use crate::site::{self, CurrentStatus, NOT_FOUND, Site};
 use crate::workspace::Workspace;
-use crate::{render, watch};
+use crate::{render, temporary, watch};
 use anyhow::{Context, Result, bail};
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use std::convert::Infallible;
 use std::io::Write;
@@ -21,6 +25,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_stream::{Stream, StreamExt};
 
 const EVENTS_PATH: &str = "/-/events";
@@ -49,14 +54,20 @@ pub struct Settings {
 
 /// Serves the book until Ctrl-C.
 pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
+    let stop = Arc::new(Notify::new());
+    let interrupted = Arc::clone(&stop);
+    at_interrupt(move || interrupted.notify_one())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         tokio::select! {
             done = serve(workspace, settings) => done,
-            done = stopped() => done,
+            () = stop.notified() => Ok(()),
         }
-    })
-    // Dropping the runtime waits for a running render, which then removes its temporary folder.
+    });
+    // Ends the runs and the build, but does not wait for a render. What they leave is removed here.
+    runtime.shutdown_background();
+    temporary::remove_all();
+    done
 }
 
 async fn serve(workspace: &Workspace, settings: &Settings) -> Result<()> {
@@ -104,25 +115,27 @@ async fn serve(workspace: &Workspace, settings: &Settings) -> Result<()> {
         }
         Err(error) => eprintln!("warning: pages will not reload when a file is saved: {error:#}"),
     }
-    axum::serve(listener, router(current, runner)).await.context("the server stopped")
+    answer(listener, router(current, runner)).await
 }
 
-async fn stopped() -> Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            done = tokio::signal::ctrl_c() => done?,
-            _ = terminate.recv() => {}
-        }
+/// Answers all connections, and ends those that send half a head and no more.
+async fn answer(listener: TcpListener, router: Router) -> Result<()> {
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(READ_TIME_LIMIT);
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Too many files are open, say: others will be closed.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let service = TowerToHyperService::new(router.clone());
+        // An error is the browser's: it went away.
+        tokio::spawn(server.serve_connection(TokioIo::new(stream), service));
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
 }
 
 fn router(current: CurrentStatus, runner: Option<Arc<Runner>>) -> Router {
+    let token = runner.as_ref().map(|runner| Arc::from(runner.token.as_str()));
     let mut router = Router::new();
     for Asset { path, kind, text } in assets::ASSETS {
         router = router.route(path, get(async move || ([(header::CONTENT_TYPE, kind)], text)));
@@ -132,17 +145,19 @@ fn router(current: CurrentStatus, runner: Option<Arc<Runner>>) -> Router {
     }
     router
         .route(EVENTS_PATH, get(events).with_state(current.clone()))
-        .fallback_service(get(file).with_state(current))
+        .fallback_service(get(file).with_state((current, token)))
         .layer(middleware::from_fn(guard))
 }
 
 /// Answers only requests that name this machine, and adds the headers of every response.
 async fn guard(request: Request, next: Next) -> Response {
-    let mut response = if is_loopback(request.headers()) {
-        next.run(request).await
-    } else {
+    let mut response = if !is_loopback(request.headers()) {
         (StatusCode::FORBIDDEN, "This server answers 127.0.0.1 and localhost only.\n")
             .into_response()
+    } else if workers::is_wanted(request.headers()) {
+        workers::last()
+    } else {
+        next.run(request).await
     };
     let headers = response.headers_mut();
     for (name, value) in [
@@ -156,7 +171,12 @@ async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-async fn file(State(current): State<CurrentStatus>, uri: Uri) -> Response {
+/// A page or a file beside the pages. A script that reads a page gets it without the token.
+async fn file(
+    State((current, token)): State<(CurrentStatus, Option<Arc<str>>)>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Response {
     let site = current.get().site;
     let name = site::file_name(uri.path());
     let (status, name, content) = match site.files.get(&name) {
@@ -169,6 +189,12 @@ async fn file(State(current): State<CurrentStatus>, uri: Uri) -> Response {
     let mime = mime_guess::from_path(name).first_or_octet_stream();
     let mime =
         if mime.type_() == "text" { format!("{mime}; charset=utf-8") } else { mime.to_string() };
+    let content = match (token, std::str::from_utf8(&content)) {
+        (Some(token), Ok(text)) if workers::may_read(&headers) && text.contains(&*token) => {
+            text.replace(&*token, "").into()
+        }
+        _ => content,
+    };
     (status, [(header::CONTENT_TYPE, mime)], content).into_response()
 }
 

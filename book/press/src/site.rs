@@ -3,6 +3,7 @@
 //! A reader never sees half of a render, and no request can lead out of the pages.
 
 use crate::render;
+use crate::temporary::Folder;
 use anyhow::Result;
 use axum::body::Bytes;
 use std::collections::HashMap;
@@ -25,7 +26,7 @@ pub const NOT_FOUND: &str = "404.html";
 impl Site {
     /// Renders the book, with `tags` in the head of each page.
     pub fn render(book: &Path, tags: &str) -> Result<Self> {
-        let temporary = tempfile::Builder::new().prefix("evenkeel-press-").tempdir()?;
+        let temporary = Folder::new("evenkeel-press-")?;
         let pages = temporary.path().join("pages");
         for warning in render::render(book, &pages)? {
             eprintln!("warning: {warning}");

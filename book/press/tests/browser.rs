@@ -6,15 +6,17 @@
 #[path = "browser/access.rs"]
 mod access;
 mod common;
-#[path = "browser/reload.rs"]
-mod reload;
 #[path = "browser/math.rs"]
 mod math;
+#[path = "browser/reload.rs"]
+mod reload;
 #[path = "browser/run.rs"]
 mod run;
 #[path = "browser/tabs.rs"]
 mod tabs;
 mod webdriver;
+#[path = "browser/workers.rs"]
+mod workers;
 
 use common::{Book, Serving};
 use serde_json::{Value, json};

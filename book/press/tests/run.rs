@@ -2,6 +2,8 @@
 #![cfg(target_os = "linux")]
 
 mod common;
+#[path = "run/limits.rs"]
+mod limits;
 
 use common::{Book, PATIENCE, Serving};
 use serde_json::{Value, json};
@@ -45,6 +47,11 @@ impl Ask {
     }
 
     fn send(&self, press: &Serving) -> TcpStream {
+        self.send_with_length(press, self.body.len())
+    }
+
+    /// Sends the body as one of that length.
+    fn send_with_length(&self, press: &Serving, length: usize) -> TcpStream {
         let mut stream = TcpStream::connect(("127.0.0.1", press.port)).unwrap();
         // The book's own crate may have to be compiled first.
         stream.set_read_timeout(Some(12 * PATIENCE)).unwrap();
@@ -53,7 +60,7 @@ impl Ask {
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");
         }
-        head += &format!("Content-Length: {}\r\n\r\n", self.body.len());
+        head += &format!("Content-Length: {length}\r\n\r\n");
         stream.write_all(head.as_bytes()).unwrap();
         // A server that has refused reads no further.
         let _ = stream.write_all(&self.body);
@@ -581,6 +588,32 @@ fn only_its_own_pages_are_answered() {
     let token = |press: &Serving| meta(&press.get("/a.html"), "run-token").unwrap();
     assert_eq!(token(&press).len(), 32);
     assert_ne!(token(&press), token(&second));
+}
+
+#[test]
+fn a_page_that_a_script_fetches_has_no_token() {
+    let book = Book::with_crate();
+    let press = Serving::start(&book);
+    let page = |header: &str| {
+        let host = format!("127.0.0.1\r\n{header}");
+        press.ask("GET", "/a.html", &host)
+    };
+    let token = |header: &str| meta(&page(header), "run-token").unwrap();
+    let own = token("Accept: */*");
+    assert_eq!(own.len(), 32);
+    assert_eq!(token("Sec-Fetch-Dest: document"), own);
+    for header in [
+        "Sec-Fetch-Dest: empty",
+        "Sec-Fetch-Dest: iframe",
+        "Sec-Fetch-Dest: document\r\nService-Worker-Navigation-Preload: true",
+    ] {
+        let page = page(header);
+        assert!(page.contains("First words") && !page.contains(&own), "{header}");
+    }
+    // The browser asks whether another program's worker is still the same.
+    let answer = page("Service-Worker: script");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("unregister"), "{answer}");
+    assert!(answer.contains("content-type: text/javascript"), "{answer}");
 }
 
 #[test]

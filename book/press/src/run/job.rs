@@ -2,16 +2,15 @@
 
 use super::block::{Block, Diagnostics, FILE, ReaderLines};
 use super::events::Events;
+use super::folder::RunFolder;
+use super::group::ProcessGroup;
 use super::library::RustcCommand;
-use super::limits::{CANNOT_START, ProcessGroup, Role, limited_command};
+use super::limits::{CANNOT_START, Role, limited_command, size};
 use serde_json::{Value, json};
 use std::io;
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
 use tokio::time::timeout;
 
 /// How long the compiler may take.
@@ -81,7 +80,7 @@ async fn attempt(
     events: &Events,
 ) -> Result<End, Failure> {
     // Declared first, so dropped last: the processes that write into it have ended then.
-    let folder = tempfile::Builder::new().prefix("evenkeel-run-").tempdir()?;
+    let folder = RunFolder::new()?;
     let (source, lines) = block.source();
     std::fs::write(folder.path().join(FILE), source)?;
     events.send(&json!({ "state": "compiling" }));
@@ -106,7 +105,7 @@ async fn attempt(
 /// Compiles the block's file to the program, in the folder.
 async fn compile(
     rustc: &RustcCommand,
-    folder: &TempDir,
+    folder: &RunFolder,
     lines: ReaderLines,
 ) -> Result<Diagnostics, Failure> {
     let mut compiler = limited_command(Role::Compiler, &rustc.path);
@@ -120,9 +119,9 @@ async fn compile(
         // The program runs once, so the linker need not optimise it.
         .args(cfg!(target_os = "linux").then_some("-Clink-arg=-Wl,-O0"))
         .args(&rustc.arguments)
-        .current_dir(folder)
+        .current_dir(folder.path())
         // For the linker's temporary files.
-        .env("TMPDIR", folder.path())
+        .envs(["TMPDIR", "TMP", "TEMP"].map(|name| (name, folder.path())))
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     let mut group = ProcessGroup::spawn(&mut compiler)?;
@@ -149,9 +148,8 @@ async fn compile(
         return Err(Failure::Ended(End::of("press", messages.trim())));
     }
     if !status.success() && messages.lines().any(|line| line.starts_with(OUT_OF_MEMORY)) {
-        let memory = Role::Compiler.memory() >> 30;
-        let why =
-            format!("the compiler asked for more memory than the {memory} GiB that it may have");
+        let memory = size(Role::Compiler.memory());
+        let why = format!("the compiler asked for more memory than the {memory} that it may have");
         return Err(Failure::Ended(End::of("memory", why)));
     }
     let mut found = Diagnostics::read(&messages, lines);
@@ -170,7 +168,7 @@ async fn compile(
 
 /// Executes the program of the folder, in an empty folder inside it.
 async fn execute(
-    folder: &TempDir,
+    folder: &RunFolder,
     lines: ReaderLines,
     time_limit: Duration,
     events: &Events,
@@ -178,7 +176,7 @@ async fn execute(
     let work = folder.path().join("files");
     std::fs::create_dir(&work)?;
     let mut program = limited_command(Role::Program, folder.path().join(PROGRAM));
-    environment(&mut program, &work);
+    program.envs(["TMPDIR", "TMP", "TEMP", "HOME"].map(|name| (name, &work)));
     program.current_dir(&work).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut group = ProcessGroup::spawn(&mut program)?;
     let (mut stdout, mut stderr) = (group.child.stdout.take(), group.child.stderr.take());
@@ -232,18 +230,6 @@ async fn execute(
 fn too_much() -> Failure {
     let max = MAX_OUTPUT >> 10;
     Failure::Ended(End::of("output", format!("stopped: it printed more than {max} KiB")))
-}
-
-/// The program's environment: how to find libraries, the time zone, and its folder for all that it writes.
-fn environment(program: &mut Command, folder: &Path) {
-    for name in ["PATH", "LD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "SYSTEMROOT", "TZ"] {
-        if let Some(value) = std::env::var_os(name) {
-            program.env(name, value);
-        }
-    }
-    for name in ["TMPDIR", "TMP", "TEMP", "HOME"] {
-        program.env(name, folder);
-    }
 }
 
 /// The next bytes; at the end of the pipe there are none, and it is closed.
@@ -322,7 +308,7 @@ impl ErrorOutput {
     }
 
     fn end(self, status: ExitStatus) -> End {
-        let memory = Role::Program.memory() >> 30;
+        let memory = size(Role::Program.memory());
         match (status.code(), signal(status)) {
             (Some(0), _) => End::of("ok", ""),
             (Some(101), _) => End::of("panic", "panicked"),
@@ -332,7 +318,7 @@ impl ErrorOutput {
             (Some(code), _) => End::of("exit", format!("ended with exit code {code}")),
             (_, Some(Signal::Abort)) if self.out_of_memory => End::of(
                 "memory",
-                format!("asked for more memory than the {memory} GiB that a run may have"),
+                format!("asked for more memory than the {memory} that a run may have"),
             ),
             (_, Some(Signal::Abort)) if self.stack_overflow => {
                 End::of("stack", "its stack overflowed")
@@ -341,8 +327,8 @@ impl ErrorOutput {
                 End::of("process", "ended: it tried to start another process, which a run may not")
             }
             (_, Some(Signal::File)) => {
-                let max = Role::Program.file() >> 20;
-                End::of("file", format!("ended: it wrote a file of more than {max} MiB"))
+                let max = size(Role::Program.file());
+                End::of("file", format!("ended: it wrote a file of more than {max}"))
             }
             _ => End::of("signal", format!("ended: {status}")),
         }

@@ -4,7 +4,7 @@
 //! dependencies, those of tests too, and then calls rustdoc with the flags. Here the press takes rustdoc's
 //! place and records the flags. So Run uses the same files as `cargo test`, and nothing is compiled twice.
 
-use super::limits::{ProcessGroup, own_executable};
+use super::group::{ProcessGroup, own_executable, supervised};
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -192,14 +192,13 @@ async fn build(root: &Path) -> Result<RustcCommand, String> {
     let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     let recorded =
         tempfile::NamedTempFile::with_prefix("evenkeel-press-").map_err(failed("a file"))?;
-    let mut cargo = Command::from(evenkeel_preprocessor::cargo(root));
+    let mut cargo = evenkeel_preprocessor::cargo(root);
     cargo
         .args(["test", "--doc", "--quiet"])
         .env("RUSTDOC", own_executable())
-        .env(ARGUMENTS_FILE, recorded.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
+        .env(ARGUMENTS_FILE, recorded.path());
+    let mut cargo = supervised(&cargo);
+    cargo.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut cargo = ProcessGroup::spawn(&mut cargo).map_err(failed("cargo"))?;
     let mut messages = Vec::new();
     if let Some(mut errors) = cargo.child.stderr.take() {

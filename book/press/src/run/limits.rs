@@ -1,13 +1,13 @@
-//! The limits of the compiler and of the reader's program, and how a run's processes are ended.
+//! The limits of the compiler and of the reader's program, and what they see of the reader's environment.
 //!
 //! A process sets limits on itself before it becomes another. So the press starts a copy of itself with a
 //! role; the copy sets its limits and then becomes the compiler or the program. This is safe code, and the
 //! program never runs without its limits.
 
+use super::group::own_executable;
 use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 /// The environment variable that tells a copy of the press its role.
 const ROLE: &str = "EVENKEEL_PRESS_ROLE";
@@ -32,26 +32,100 @@ impl Role {
         }
     }
 
-    /// How much memory it may write to. Reserved address space does not count: on a machine of many cores
-    /// the allocator reserves gigabytes and uses none of them.
+    /// How much memory it may have to write to, used or not; the stack of its first thread is apart. What is reserved
+    /// without the right to write does not count: on a machine of many cores the allocator reserves gigabytes so, and
+    /// uses none of them.
     pub fn memory(self) -> u64 {
-        match self {
+        let own = match self {
             Self::Compiler => 4096 * MIB,
             Self::Program => 2048 * MIB,
-        }
+        };
+        own.min(readers_limit(Resource::Data)).min(readers_limit(Resource::As))
     }
 
     /// How large a file it may write.
     pub fn file(self) -> u64 {
-        match self {
+        let own = match self {
             Self::Compiler => 512 * MIB,
             Self::Program => 64 * MIB,
+        };
+        own.min(readers_limit(Resource::Fsize))
+    }
+
+    /// The environment variables that it gets from the press: how to find programs and libraries. A block cannot read
+    /// the others with `env!`.
+    fn environment(self) -> &'static [&'static str] {
+        match self {
+            Self::Program => {
+                &["PATH", "LD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "SYSTEMROOT", "TZ"]
+            }
+            Self::Compiler => &[
+                "PATH",
+                "LD_LIBRARY_PATH",
+                "DYLD_FALLBACK_LIBRARY_PATH",
+                "SYSTEMROOT",
+                // rustup, where there is no compiler but by way of it.
+                "HOME",
+                "USERPROFILE",
+                "CARGO_HOME",
+                "RUSTUP_HOME",
+                "RUSTUP_TOOLCHAIN",
+                // The linkers: of Unix, of macOS, of Windows.
+                "COMPILER_PATH",
+                "GCC_EXEC_PREFIX",
+                "LIBRARY_PATH",
+                "DEVELOPER_DIR",
+                "MACOSX_DEPLOYMENT_TARGET",
+                "SDKROOT",
+                "LIB",
+                "PROGRAMDATA",
+                "PROGRAMFILES",
+                "PROGRAMFILES(X86)",
+            ],
         }
     }
 }
 
-/// A command that starts `program` within the limits of its role, without input. The reader's program gets
-/// no environment.
+/// A number of bytes in the largest unit that leaves no rest.
+pub fn size(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(bits, _)| bytes.trailing_zeros() >= *bits) {
+        Some((bits, unit)) => format!("{} {unit}", bytes >> bits),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+/// The stack of the first thread, as most shells have it.
+#[cfg(unix)]
+const STACK: u64 = 8 * MIB;
+
+/// How many files may be open, as in most shells. Each pipe and socket is memory too.
+#[cfg(unix)]
+const OPEN_FILES: u64 = 1024;
+
+#[cfg(unix)]
+use rustix::process::Resource;
+
+/// What the shell allows that the press was started from.
+#[cfg(unix)]
+fn readers_limit(resource: Resource) -> u64 {
+    rustix::process::getrlimit(resource).current.unwrap_or(u64::MAX)
+}
+
+#[cfg(not(unix))]
+enum Resource {
+    As,
+    Data,
+    Fsize,
+}
+
+#[cfg(not(unix))]
+fn readers_limit(_: Resource) -> u64 {
+    u64::MAX
+}
+
+/// A command that starts `program` within the limits of its role, without input, and with little of the reader's
+/// environment.
 pub fn limited_command(role: Role, program: impl AsRef<OsStr>) -> Command {
     let mut command = if cfg!(unix) {
         let mut command = Command::new(own_executable());
@@ -60,17 +134,10 @@ pub fn limited_command(role: Role, program: impl AsRef<OsStr>) -> Command {
     } else {
         Command::new(program)
     };
-    if matches!(role, Role::Program) {
-        command.env_clear();
-    }
-    command.env(ROLE, role.name()).stdin(Stdio::null());
+    let own = role.environment().iter();
+    let own = own.filter_map(|name| std::env::var_os(name).map(|value| (name, value)));
+    command.env_clear().envs(own).env(ROLE, role.name()).stdin(Stdio::null());
     command
-}
-
-/// The path of this program. On Linux it holds even when `cargo build` replaces the file.
-pub fn own_executable() -> PathBuf {
-    let stable = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
-    if stable.exists() { stable } else { std::env::current_exe().unwrap_or_default() }
 }
 
 /// If this process is a copy with a role: sets its limits and becomes its program. Returns a code only if
@@ -103,14 +170,17 @@ fn exec_limited(_: Role) -> String {
 
 #[cfg(unix)]
 fn limit(role: Role) -> Result<(), String> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let to = |limit| Rlimit { current: Some(limit), maximum: Some(limit) };
+    use rustix::process::{Rlimit, setrlimit};
     for (what, resource, limit) in [
         ("memory", Resource::Data, role.memory()),
+        ("the stack", Resource::Stack, STACK),
         ("the size of files", Resource::Fsize, role.file()),
+        ("open files", Resource::Nofile, OPEN_FILES),
         ("core dumps", Resource::Core, 0),
     ] {
-        setrlimit(resource, to(limit)).map_err(|error| format!("{what}: {error}"))?;
+        let limit = Some(limit.min(readers_limit(resource)));
+        setrlimit(resource, Rlimit { current: limit, maximum: limit })
+            .map_err(|error| format!("{what}: {error}"))?;
     }
     #[cfg(target_os = "linux")]
     {
@@ -119,7 +189,7 @@ fn limit(role: Role) -> Result<(), String> {
         set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(|error| format!("its end: {error}"))?;
         if matches!(role, Role::Program) {
-            forbid_new_processes().map_err(|error| format!("processes: {error}"))?;
+            forbid_calls().map_err(|error| format!("system calls: {error}"))?;
         }
     }
     Ok(())
@@ -128,8 +198,10 @@ fn limit(role: Role) -> Result<(), String> {
 /// From now on this process can start threads, but no other process: an attempt ends it by the signal
 /// SIGSYS. A limit on the number of processes would count the reader's other processes, and would not hold
 /// for root.
+///
+/// Nor can it get memory that is shared: the system does not count that as its own. It is refused as if there were none.
 #[cfg(target_os = "linux")]
-fn forbid_new_processes() -> Result<(), seccompiler::Error> {
+fn forbid_calls() -> Result<(), seccompiler::Error> {
     use seccompiler::{
         BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
         SeccompRule, TargetArch, apply_filter,
@@ -139,66 +211,32 @@ fn forbid_new_processes() -> Result<(), seccompiler::Error> {
         let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, arch)?;
         apply_filter(&BpfProgram::try_from(filter)?)
     };
+    // A rule for calls with these bits of an argument set, or not set.
+    let bits = |argument, bits: i32, set: bool| {
+        let bits = u64::from(bits.unsigned_abs());
+        let is = SeccompCmpOp::MaskedEq(bits);
+        let value = if set { bits } else { 0 };
+        let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, is, value)?;
+        SeccompRule::new(vec![condition])
+    };
+    let errno =
+        |error: rustix::io::Errno| SeccompAction::Errno(error.raw_os_error().unsigned_abs());
     // A filter cannot read the flags of clone3. Where clone3 is missing, C libraries use clone, whose flags
     // it can.
-    let missing = SeccompAction::Errno(rustix::io::Errno::NOSYS.raw_os_error().unsigned_abs());
-    apply([(libc::SYS_clone3, vec![])].into(), missing)?;
-    let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
-    let not_a_thread =
-        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(thread), 0)?;
-    let rules = [
-        (libc::SYS_clone, vec![SeccompRule::new(vec![not_a_thread])?]),
+    apply([(libc::SYS_clone3, vec![])].into(), errno(rustix::io::Errno::NOSYS))?;
+    let shared = [
+        (libc::SYS_mmap, vec![bits(3, libc::MAP_SHARED | libc::MAP_ANONYMOUS, true)?]),
+        (libc::SYS_memfd_create, vec![]),
+        (libc::SYS_memfd_secret, vec![]),
+        (libc::SYS_shmget, vec![]),
+    ];
+    apply(shared.into(), errno(rustix::io::Errno::NOMEM))?;
+    let processes = [
+        (libc::SYS_clone, vec![bits(0, libc::CLONE_THREAD, false)?]),
         #[cfg(target_arch = "x86_64")]
         (libc::SYS_fork, vec![]),
         #[cfg(target_arch = "x86_64")]
         (libc::SYS_vfork, vec![]),
     ];
-    apply(rules.into(), SeccompAction::KillProcess)
-}
-
-/// A process and all that it started: ended and waited for when this is dropped.
-pub struct ProcessGroup {
-    pub child: Child,
-    #[cfg(unix)]
-    id: Option<rustix::process::Pid>,
-}
-
-impl ProcessGroup {
-    /// Starts the command in a process group of its own.
-    pub fn spawn(command: &mut Command) -> std::io::Result<Self> {
-        #[cfg(unix)]
-        command.process_group(0);
-        let child = command.kill_on_drop(true).spawn()?;
-        Ok(Self {
-            #[cfg(unix)]
-            id: child
-                .id()
-                .and_then(|id| i32::try_from(id).ok())
-                .and_then(rustix::process::Pid::from_raw),
-            child,
-        })
-    }
-
-    /// Ends every process of the group, once: its number may belong to others later. It is no error if they
-    /// have ended already.
-    pub fn kill(&mut self) {
-        #[cfg(unix)]
-        if let Some(id) = self.id.take() {
-            let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
-        }
-        let _ = self.child.start_kill();
-    }
-}
-
-impl Drop for ProcessGroup {
-    fn drop(&mut self) {
-        self.kill();
-        // A killed process ends within milliseconds, and only then can its folder be removed.
-        for _ in 0..1000 {
-            match self.child.try_wait() {
-                Ok(None) => std::thread::sleep(std::time::Duration::from_millis(2)),
-                _ => break,
-            }
-        }
-    }
+    apply(processes.into(), SeccompAction::KillProcess)
 }

@@ -8,11 +8,13 @@
 
 mod block;
 mod events;
+mod folder;
+mod group;
 mod job;
 mod library;
 mod limits;
 
-use crate::guard::is_own_origin;
+use crate::guard::{READ_TIME_LIMIT, is_own_origin};
 use anyhow::{Context, Result};
 use axum::body::Body;
 use axum::extract::State;
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -42,9 +45,9 @@ const MAX_WAITING: usize = 32;
 /// The header that carries the token.
 const TOKEN: &str = "x-evenkeel-token";
 
-/// If this process was started as rustdoc or as a limited copy: does that work.
+/// If this process was started as a supervisor, as rustdoc or as a limited copy: does that work.
 pub fn run_as_helper() -> Option<ExitCode> {
-    library::record_rustdoc_arguments().or_else(limits::run_limited)
+    group::supervise().or_else(library::record_rustdoc_arguments).or_else(limits::run_limited)
 }
 
 /// Runs blocks, one at a time.
@@ -122,8 +125,13 @@ async fn accept(
         let max = MAX_CODE >> 10;
         (StatusCode::PAYLOAD_TOO_LARGE, format!("code: expected at most {max} KiB, got {length}"))
     };
-    let body = axum::body::to_bytes(body, MAX_BODY)
+    let body = timeout(READ_TIME_LIMIT, axum::body::to_bytes(body, MAX_BODY))
         .await
+        .map_err(|_| {
+            let seconds = READ_TIME_LIMIT.as_secs();
+            let why = format!("body: expected all of it within {seconds} s, got a part");
+            (StatusCode::REQUEST_TIMEOUT, why)
+        })?
         .map_err(|_| too_long(format!("more than {} MiB", MAX_BODY >> 20)))?;
     let block = Block::parse(&body).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
     if block.len() > MAX_CODE {

@@ -142,15 +142,32 @@ impl Serving {
     }
 
     pub fn start_with(book: &Book, arguments: &[&str]) -> Self {
-        let any_port = if arguments.contains(&"--port") { &[][..] } else { &["--port", "0"] };
-        let mut child = book
-            .press(&["--no-open"])
-            .args(any_port)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::spawn(book.press(&Self::arguments(arguments)))
+    }
+
+    /// A press that a shell starts after these commands of its own.
+    pub fn start_after(book: &Book, commands: &str) -> Self {
+        let press = book.press(&Self::arguments(&[]));
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{commands}\nexec \"$0\" \"$@\"")]);
+        shell.arg(press.get_program()).args(press.get_args()).stdin(Stdio::null());
+        for (name, value) in press.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        Self::spawn(shell)
+    }
+
+    fn arguments<'a>(own: &[&'a str]) -> Vec<&'a str> {
+        let any_port = if own.contains(&"--port") { &[][..] } else { &["--port", "0"] };
+        ["--no-open"].iter().chain(any_port).chain(own).copied().collect()
+    }
+
+    /// The press that this command starts.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (send, said) = mpsc::channel();
         let stdout = child.stdout.take().unwrap();
         let stderr = child.stderr.take().unwrap();
@@ -172,11 +189,13 @@ impl Serving {
 
     pub fn wait_for_line(&self, part: &str) -> String {
         let end = Instant::now() + PATIENCE;
+        let mut others = Vec::new();
         loop {
             let line = self
                 .said
                 .recv_timeout(end.saturating_duration_since(Instant::now()))
-                .unwrap_or_else(|_| panic!("the press never said {part}"));
+                .unwrap_or_else(|_| panic!("the press never said {part}, but: {others:#?}"));
+            others.push(line.clone());
             if line.contains(part) {
                 return line;
             }
