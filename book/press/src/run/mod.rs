@@ -7,10 +7,16 @@
 //! of the run.
 
 mod block;
+mod diagnostics;
+mod end;
 mod events;
 mod job;
 mod library;
 mod limits;
+mod lines;
+mod output;
+mod report;
+mod syntax;
 
 use crate::guard::is_own_origin;
 use anyhow::{Context, Result};
@@ -19,6 +25,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use block::Block;
+use end::End;
 use events::Events;
 use library::Library;
 use serde_json::json;
@@ -158,7 +165,7 @@ fn stream(runner: Arc<Runner>, block: Block) -> Response {
             };
             let end = match rustc {
                 Ok(rustc) => job::run(&rustc, &block, runner.time_limit, &events).await,
-                Err(why) => job::End::of("crate", why),
+                Err(why) => End::of("crate", why),
             };
             events.send(&end.event());
         };
