@@ -134,6 +134,16 @@ fn an_unsolved_block_says_so_and_nothing_else() {
 }
 
 #[test]
+fn a_message_of_two_lines_is_a_report_of_one() {
+    let run = as_a_program("a_message_of_two_lines_is_a_report_of_one", || {
+        let exercise = exercises::layer_norm_by_hand();
+        exercise.check(|_| todo!("it\nlayer_norm_by_hand: solved"));
+    });
+    let report = "\nlayer_norm_by_hand: not solved yet: todo!() at line 1: it\n";
+    assert!(run.stdout.ends_with(report), "{run:?}");
+}
+
+#[test]
 fn a_wrong_block_fails_and_says_nothing_but_the_diagnosis() {
     let run = as_a_program("a_wrong_block_fails_and_says_nothing_but_the_diagnosis", || {
         exercises::layer_norm_by_hand().check(|x| x);

@@ -119,8 +119,10 @@ fn conclude(name: &str, verdict: Verdict) {
     };
     if let Some(file) = std::env::var_os("EVENKEEL_EXERCISES") {
         let file = OpenOptions::new().append(true).create(true).open(file);
+        // One line, so that the message of a panic cannot look like another report.
+        let report = format!("{name}: {}\n", state.lines().next().unwrap_or_default());
         // A report that cannot be written is no reason to refuse a right answer.
-        drop(file.and_then(|mut file| file.write_all(format!("{name}: {state}\n").as_bytes())));
+        drop(file.and_then(|mut file| file.write_all(report.as_bytes())));
     }
     match verdict {
         Verdict::Solved | Verdict::Unsolved(_) => println!("{state}"),

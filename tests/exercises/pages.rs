@@ -1,6 +1,7 @@
 //! Every mistake that a check knows is tried. What the pages hold of each exercise, `cargo book check` checks.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use crate::common::read;
 
@@ -25,4 +26,21 @@ fn each_mistake_that_a_check_knows_is_tried() {
             assert!(tried.contains(&opening), "tests/exercises/{name}.rs does not try: {mistake}");
         }
     }
+}
+
+/// `cargo exercise` writes to the terminal, so `script` gives it one.
+#[test]
+#[cfg(target_os = "linux")]
+fn one_exercise_says_in_a_terminal_whether_it_is_solved() {
+    let page = read("book/src/layer_norm.md");
+    let fence = page.lines().position(|line| line.ends_with("exercise-layer_norm_by_hand"));
+    let command = format!("cargo exercise {}", fence.unwrap() + 1);
+    let root = env!("CARGO_MANIFEST_DIR");
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &command, "/dev/null"]).current_dir(root);
+    let output = terminal.env_remove("RUSTDOCFLAGS").output().unwrap();
+    let output = String::from_utf8(output.stdout).unwrap();
+    let state = "\nlayer_norm_by_hand: not solved yet: todo!() at line 2\r\n";
+    assert!(output.contains(state) && output.contains("1 passed"), "{output}");
+    assert!(read("book/src/exercises.md").contains("$ cargo exercise "));
 }

@@ -6,7 +6,7 @@ use crate::interrupt::at_interrupt;
 use crate::run::{self, Runner};
 use crate::site::{self, CurrentStatus, NOT_FOUND, Site};
 use crate::workspace::Workspace;
-use crate::{render, temporary, watch};
+use crate::{render, temporary, watch, workers};
 use anyhow::{Context, Result, bail};
 use axum::Router;
 use axum::extract::{Request, State};

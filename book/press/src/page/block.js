@@ -205,9 +205,10 @@ export class Block {
         this.clock.textContent = "";
         const [, ...rest] = end.message.split("\n");
         this.output.text("err", rest.join("\n"));
-        const solved = this.exercise && end.verdict === "solved" && end.kind === "ok";
-        const kept = !solved || keepSolved(this.exercise);
-        this.conclude({ ...end, kept, time: seconds(begun) });
+        // The check's own word: a block can print "solved" as well.
+        const verdict = end.exercise === this.exercise ? end.verdict : undefined;
+        const kept = verdict !== "solved" || keepSolved(this.exercise);
+        this.conclude({ ...end, verdict, kept, time: seconds(begun) });
     }
 
     // Says how a run ended.

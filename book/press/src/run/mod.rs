@@ -7,12 +7,18 @@
 //! of the run.
 
 mod block;
+mod diagnostics;
+mod end;
 mod events;
 mod folder;
 mod group;
 mod job;
 mod library;
 mod limits;
+mod lines;
+mod output;
+mod report;
+mod syntax;
 
 use crate::guard::{READ_TIME_LIMIT, is_own_origin};
 use anyhow::{Context, Result};
@@ -21,6 +27,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use block::Block;
+use end::End;
 use events::Events;
 use library::Library;
 use serde_json::json;
@@ -166,7 +173,7 @@ fn stream(runner: Arc<Runner>, block: Block) -> Response {
             };
             let end = match rustc {
                 Ok(rustc) => job::run(&rustc, &block, runner.time_limit, &events).await,
-                Err(why) => job::End::of("crate", why),
+                Err(why) => End::of("crate", why),
             };
             events.send(&end.event());
         };

@@ -24,8 +24,8 @@ pub mod exercises {
                 got => panic!("your double adds: got {got}, expected 42"),
             };
             println!("{verdict}");
-            if let Some(file) = std::env::var_os("EVENKEEL_VERDICT") {
-                std::fs::write(file, verdict).unwrap();
+            if let Some(file) = std::env::var_os("EVENKEEL_EXERCISES") {
+                std::fs::write(file, format!("demo: {verdict}\n")).unwrap();
             }
         }
     }

@@ -1,6 +1,8 @@
 //! What the tests of the press share: a small book, a press that serves one, and what an open page is told.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod runs;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
