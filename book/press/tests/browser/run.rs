@@ -614,3 +614,21 @@ fn the_books_own_blocks_run() {
     browser.value("localStorage.clear()");
     reader.expect_quiet();
 }
+
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn only_the_check_itself_says_solved() {
+    let reader = reader();
+    let browser = &reader.browser;
+    let block = Block::of(&reader, 0);
+    block.caret_behind("    ");
+    browser.keys("if x < 0 { 1 } else { println!(\"solved\"); std::process::exit(0) } // ");
+    assert!(
+        block.run().starts_with("ended before the exercise was checked ("),
+        "{}",
+        block.output()
+    );
+    assert_eq!(block.output().trim(), "solved");
+    assert_eq!(browser.value("localStorage.getItem('evenkeel-progress')"), json!(null));
+    reader.expect_quiet();
+}
