@@ -77,11 +77,12 @@ const IGNORED_MAIN: &str = "warning: `main` is not run: there are statements bes
 
 /// What is wrong with the brackets of the reader's lines, and in which line.
 fn unmatched(why: &Broken, code: &str) -> Option<(String, Option<usize>)> {
-    let Broken::Bracket(bracket, at) = *why else { return None };
-    let above = &code[..at];
+    let Broken::Bracket(at) = *why else { return None };
+    let (above, bracket) = (&code[..at], &code[at..=at]);
     let line = above.matches('\n').count() + 1;
     let column = above.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    let what = if ")]}".contains(bracket) { "closes nothing" } else { "is never closed" };
+    let what =
+        if [")", "]", "}"].contains(&bracket) { "closes nothing" } else { "is never closed" };
     Some((format!("error: the `{bracket}` in line {line}, column {column} {what}"), Some(line)))
 }
 
