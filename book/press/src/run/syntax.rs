@@ -183,10 +183,12 @@ fn statement(rest: &[Token], all: &[Token]) -> (Statement, usize) {
             };
             match length.filter(|_| is_call) {
                 Some(length) => {
-                    let input = rest[input].end()..rest[input + 1].start;
-                    let inside: Vec<&str> = all
+                    let (start, end) = (rest[input].end(), rest[input + 1].start);
+                    let first = all.partition_point(|token| token.start < start);
+                    let inside: Vec<&str> = all[first..]
                         .iter()
-                        .filter(|token| token.depth == 1 && input.contains(&token.start))
+                        .take_while(|token| token.start < end)
+                        .filter(|token| token.depth == 1)
                         .map(|token| token.text)
                         .collect();
                     let is_main = inside.windows(3).any(|words| words == ["fn", "main", "("]);
