@@ -52,6 +52,13 @@ fn help_below_a_note_about_another_file_is_in_the_readers_lines() {
     );
     assert_eq!(told.lines, [2, 1], "{told:#?}");
 
+    // A type of which the compiler writes the whole name into a file of the run's folder.
+    let map = ".map(|x| x + 1)".repeat(12);
+    let told = run(&press, &format!("let a = [1].iter(){map};\nlet b: u8 = a;\n"));
+    expect(&told, &["found struct `Map<Map<"]);
+    assert!(!told.compiler.contains("has been written to"), "{}", told.compiler);
+    assert!(!told.compiler.contains("--verbose"), "{}", told.compiler);
+
     // Columns are those of the page: a tab is one character, and so is é. Lines may end as on Windows.
     let told = run_between(&press, "let a = 1;\r\n", "\tlet é = 2;\r\n\t/* é */ nothing;\r\n", "");
     expect(&told, &["--> line 2, column 10\n"]);
@@ -104,14 +111,18 @@ fn many_errors_and_long_lines_are_cut_and_counted() {
 
     let warnings: String = (0..30).map(|i| format!("fn Big{i}() {{}}\n")).collect();
     let told = run(&press, &warnings);
-    expect(&told, &["\n\n… and 10 more warnings\n"]);
+    expect(&told, &["\n\n… and 10 more messages\n"]);
     assert_eq!((told.end.as_str(), told.message.as_str()), ("ok", ""));
 
-    // 95 KB in one line: one error in it, and 4000 of them.
-    let one = format!("let a: i32 = [{}];", "1, ".repeat(95 << 10 >> 2));
-    let many = format!("let a = [{}];", "nothing, ".repeat(95 << 10 >> 4));
-    for code in [one, many] {
+    // 95 KB in one line: one error in it, or so many that their JSON is not read to the end.
+    let ones = "1, ".repeat(30 << 10);
+    let one = format!("let a: i32 = [{ones}];");
+    let many = format!("let a = [{ones}{}];", "nothing, ".repeat(300));
+    for (code, message) in
+        [(one, "does not compile: one error"), (many, "does not compile: at least ")]
+    {
         let told = run(&press, &code);
+        assert!(told.message.starts_with(message), "{}", told.message);
         assert_eq!((told.end.as_str(), &told.lines[..]), ("compile", &[1][..]));
         expect(&told, &["--> line 1, column "]);
         assert!(told.compiler.lines().all(|line| line.chars().count() <= 301));

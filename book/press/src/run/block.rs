@@ -77,16 +77,17 @@ const IGNORED_MAIN: &str = "warning: `main` is not run: there are statements bes
 
 /// What is wrong with the brackets of the reader's lines, and in which line.
 fn unmatched(why: &Broken, code: &str) -> Option<(String, Option<usize>)> {
-    let Broken::Bracket(bracket, at) = *why else { return None };
-    let above = &code[..at];
+    let Broken::Bracket(at) = *why else { return None };
+    let (above, bracket) = (&code[..at], &code[at..=at]);
     let line = above.matches('\n').count() + 1;
     let column = above.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    let what = if ")]}".contains(bracket) { "closes nothing" } else { "is never closed" };
+    let what =
+        if [")", "]", "}"].contains(&bracket) { "closes nothing" } else { "is never closed" };
     Some((format!("error: the `{bracket}` in line {line}, column {column} {what}"), Some(line)))
 }
 
 /// The block within a `main`, and for each line of that file the line of the block, or 0. What belongs
-/// outside stands above `main`, in the same columns, and spaces take its place in the block.
+/// outside stands above `main`, in its columns, and spaces take its place in the block.
 fn wrap(body: &str, outline: &Outline) -> (String, Vec<usize>) {
     let (open, close) = if outline.ends_in_result {
         (
@@ -96,21 +97,20 @@ fn wrap(body: &str, outline: &Outline) -> (String, Vec<usize>) {
     } else {
         ("fn main() {\n", "\n}\n")
     };
-    let (mut text, mut lines) = (String::new(), Vec::new());
-    let (mut inside, mut end) = (String::new(), 0);
+    let blank =
+        |text: &str| -> String { text.chars().map(|c| if c == '\n' { c } else { ' ' }).collect() };
+    let (mut above, mut inside, mut end) = (String::new(), String::new(), 0);
     for part in &outline.outside {
-        let line = body[..part.start].matches('\n').count() + 1;
-        let column = body[..part.start].chars().rev().take_while(|c| *c != '\n').count();
-        let outside = &body[part.clone()];
-        text.push_str(&format!("{}{outside}\n", " ".repeat(column)));
-        lines.extend(line..=line + outside.matches('\n').count());
-        inside.push_str(&body[end..part.start]);
-        inside.extend(outside.chars().map(|c| if c == '\n' { c } else { ' ' }));
+        let (between, outside) = (&body[end..part.start], &body[part.clone()]);
+        above += &(blank(between) + outside);
+        inside += &(between.to_owned() + &blank(outside));
         end = part.end;
     }
+    above = with_newline(&above);
+    let mut lines: Vec<usize> = (1..=above.lines().count()).collect();
     lines.push(0);
     lines.extend(1..=body.lines().count());
-    (format!("{text}{open}{inside}{}{close}", &body[end..]), lines)
+    (format!("{above}{open}{inside}{}{close}", &body[end..]), lines)
 }
 
 /// The text with a newline at its end, unless it is empty.
@@ -161,6 +161,15 @@ mod tests {
              let é = 1;                  \n         \nlet b = 2;\n\n}\n"
         );
         assert_eq!(numbers(&source), [0, 1, 2, 0, 0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn no_code_makes_a_source_much_longer() {
+        for part in ["#![a]", "extern crate a; ", "a!{}", "let ", "\n", "fn main() {}"] {
+            let code = part.repeat((100 << 10) / part.len());
+            let length = block("", &code, "").source().text.len();
+            assert!(length < 2 * code.len() + 200, "{part}: {length}");
+        }
     }
 
     #[test]

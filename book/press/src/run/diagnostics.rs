@@ -4,7 +4,7 @@ use super::block::Source;
 use super::lines::{FILE, ReaderLines};
 use serde_json::Value;
 
-/// The most errors and the most warnings that are shown, of each message the most lines, and of each line
+/// The most errors and the most warnings and notes that are shown, of each message the most lines, and of each line
 /// the most characters. The compiler has no such limits, and a reader mends the first errors first.
 const MAX_SHOWN: usize = 20;
 const MAX_LINES: usize = 100;
@@ -19,7 +19,8 @@ pub struct Diagnostics<'a> {
     /// The reader's lines that have an error.
     pub lines: Vec<usize>,
     pub errors: usize,
-    warnings: usize,
+    /// Warnings and notes.
+    others: usize,
     /// What is no message in JSON: a crash of the compiler is told in plain text.
     pub plain: String,
     /// Whether there are more messages, which were not read.
@@ -33,7 +34,7 @@ impl<'a> Diagnostics<'a> {
             text: String::new(),
             lines: Vec::new(),
             errors: 0,
-            warnings: 0,
+            others: 0,
             plain: String::new(),
             is_cut: false,
         };
@@ -74,7 +75,7 @@ impl<'a> Diagnostics<'a> {
             }
             &mut self.errors
         } else {
-            &mut self.warnings
+            &mut self.others
         };
         *count += 1;
         if *count <= MAX_SHOWN {
@@ -90,7 +91,7 @@ impl<'a> Diagnostics<'a> {
         }
         let plain = std::mem::take(&mut self.plain);
         self.show(&plain);
-        let more = [(self.errors, "error"), (self.warnings, "warning")].map(|(count, what)| {
+        let more = [(self.errors, "error"), (self.others, "message")].map(|(count, what)| {
             match count.saturating_sub(MAX_SHOWN) {
                 0 => None,
                 1 => Some(format!("1 more {what}")),
@@ -102,7 +103,7 @@ impl<'a> Diagnostics<'a> {
             self.show(&format!("… and {}", more.join(" and ")));
         }
         if self.is_cut {
-            self.show("… and more: the compiler said too much to read all of it");
+            self.show("… and more: the compiler had too much to say, or took too long");
         }
     }
 
@@ -128,6 +129,12 @@ impl<'a> Diagnostics<'a> {
     }
 }
 
+/// Notes that lead nowhere: that file goes away with the run, and nobody calls the compiler.
+const USELESS: [&str; 2] = [
+    "= note: the full name for the type has been written to",
+    "= note: consider using `--verbose` to print",
+];
+
 /// A rendered message of the compiler with the reader's line numbers: in places, and before each line that
 /// it quotes.
 fn renumber(rendered: &str, lines: &ReaderLines) -> String {
@@ -139,7 +146,7 @@ fn renumber(rendered: &str, lines: &ReaderLines) -> String {
     let of_message = rendered.lines().find(|line| is_arrow(line)).is_none_or(is_own);
     let mut own = of_message;
     let mut out = String::with_capacity(rendered.len());
-    for line in rendered.lines() {
+    for line in rendered.lines().filter(|line| !USELESS.iter().any(|note| line.contains(note))) {
         if is_arrow(line) {
             own = is_own(line);
         } else if line.starts_with(|c: char| c.is_alphabetic()) {
@@ -285,7 +292,7 @@ help: try this
         assert!(text.contains("w18\n") && !text.contains("w19\n") && text.contains("e19\n"));
         assert!(
             text.ends_with(
-                "\n\n… and 2 more errors and 1 more warning\n\n… and more: the compiler said too much to read all of it\n"
+                "\n\n… and 2 more errors and 1 more message\n\n… and more: the compiler had too much to say, or took too long\n"
             ),
             "{text}"
         );

@@ -13,7 +13,7 @@ use super::output::{Decoder, ErrorOutput, OUT_OF_MEMORY};
 use super::report::{self, ReportFile};
 use serde_json::json;
 use std::io;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::time::timeout;
@@ -23,7 +23,7 @@ const COMPILER_TIME_LIMIT: Duration = Duration::from_secs(30);
 /// How much a program may print, and how much of the compiler's messages is read: in JSON, each repeats the
 /// lines that it is about, however long they are.
 const MAX_OUTPUT: usize = 512 << 10;
-const MAX_MESSAGES: u64 = 32 << 20;
+const MAX_MESSAGES: u64 = 8 << 20;
 
 /// The name of the compiled program.
 const PROGRAM: &str = if cfg!(windows) { "program.exe" } else { "program" };
@@ -72,6 +72,7 @@ async fn attempt(
     }
     if found.errors > 0 {
         let errors = match found.errors {
+            n if found.is_cut => format!("at least {n} errors"),
             1 => "one error".to_owned(),
             n => format!("{n} errors"),
         };
@@ -122,14 +123,20 @@ async fn compile<'a>(
         }
         group.child.wait().await
     };
-    let Ok(status) = timeout(COMPILER_TIME_LIMIT, compiled).await else {
-        let seconds = COMPILER_TIME_LIMIT.as_secs();
-        return Err(Failure::Ended(End::of(
-            "time",
-            format!("stopped: the compiler took more than {seconds} s"),
-        )));
+    let status = match timeout(COMPILER_TIME_LIMIT, compiled).await {
+        Ok(status) => status?,
+        Err(_) if found.errors > 0 => {
+            found.is_cut = true;
+            ExitStatus::default()
+        }
+        Err(_) => {
+            let seconds = COMPILER_TIME_LIMIT.as_secs();
+            return Err(Failure::Ended(End::of(
+                "time",
+                format!("stopped: the compiler took more than {seconds} s"),
+            )));
+        }
     };
-    let status = status?;
     if found.plain.starts_with(CANNOT_START) {
         return Err(Failure::Ended(End::of("press", found.plain.trim())));
     }

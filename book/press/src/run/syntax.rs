@@ -21,8 +21,8 @@ pub struct Outline {
 /// Code that cannot be read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Broken {
-    /// A bracket without its counterpart, and its place.
-    Bracket(char, usize),
+    /// There is a bracket without its counterpart at this byte.
+    Bracket(usize),
     /// A string or a comment without an end, or `#!/usr/bin/…`.
     Other,
 }
@@ -84,7 +84,7 @@ fn tokens(code: &str) -> Result<Vec<Token<'_>>, Broken> {
     if strip_shebang(code).is_some() {
         return Err(Broken::Other);
     }
-    let (mut found, mut open, mut end) = (Vec::new(), Vec::<(char, usize)>::new(), 0);
+    let (mut found, mut open, mut end) = (Vec::new(), Vec::new(), 0);
     for token in tokenize(code, FrontmatterAllowed::No) {
         let start = end;
         end += token.len as usize;
@@ -96,21 +96,13 @@ fn tokens(code: &str) -> Result<Vec<Token<'_>>, Broken> {
             TokenKind::Whitespace
             | TokenKind::LineComment { .. }
             | TokenKind::BlockComment { .. } => continue,
-            TokenKind::OpenBrace => open.push(('{', start)),
-            TokenKind::OpenParen => open.push(('(', start)),
-            TokenKind::OpenBracket => open.push(('[', start)),
+            TokenKind::OpenBrace | TokenKind::OpenParen | TokenKind::OpenBracket => {
+                open.push(start);
+            }
             TokenKind::CloseBrace | TokenKind::CloseParen | TokenKind::CloseBracket => {
-                match open.pop() {
-                    Some(('{', _)) if text == "}" => {}
-                    Some(('(', _)) if text == ")" => {}
-                    Some(('[', _)) if text == "]" => {}
-                    Some((bracket, at)) => return Err(Broken::Bracket(bracket, at)),
-                    None => {
-                        return Err(Broken::Bracket(
-                            code[start..].chars().next().unwrap_or_default(),
-                            start,
-                        ));
-                    }
+                let opened = open.pop().ok_or(Broken::Bracket(start))?;
+                if !matches!((&code[opened..=opened], text), ("{", "}") | ("(", ")") | ("[", "]")) {
+                    return Err(Broken::Bracket(opened));
                 }
                 depth = open.len();
             }
@@ -119,7 +111,7 @@ fn tokens(code: &str) -> Result<Vec<Token<'_>>, Broken> {
         found.push(Token { text, start, depth });
     }
     match open.pop() {
-        Some((bracket, at)) => Err(Broken::Bracket(bracket, at)),
+        Some(opened) => Err(Broken::Bracket(opened)),
         None => Ok(found),
     }
 }
@@ -191,10 +183,12 @@ fn statement(rest: &[Token], all: &[Token]) -> (Statement, usize) {
             };
             match length.filter(|_| is_call) {
                 Some(length) => {
-                    let input = rest[input].end()..rest[input + 1].start;
-                    let inside: Vec<&str> = all
+                    let (start, end) = (rest[input].end(), rest[input + 1].start);
+                    let first = all.partition_point(|token| token.start < start);
+                    let inside: Vec<&str> = all[first..]
                         .iter()
-                        .filter(|token| token.depth == 1 && input.contains(&token.start))
+                        .take_while(|token| token.start < end)
+                        .filter(|token| token.depth == 1)
                         .map(|token| token.text)
                         .collect();
                     let is_main = inside.windows(3).any(|words| words == ["fn", "main", "("]);
@@ -214,9 +208,9 @@ mod tests {
     #[test]
     fn what_cannot_be_read_says_which_bracket() {
         for (code, expected) in [
-            ("fn f() {\n    (1)\n", Broken::Bracket('{', 7)),
-            ("a(b[1);", Broken::Bracket('[', 3)),
-            ("a();\n}", Broken::Bracket('}', 5)),
+            ("fn f() {\n    (1)\n", Broken::Bracket(7)),
+            ("a(b[1);", Broken::Bracket(3)),
+            ("a();\n}", Broken::Bracket(5)),
             ("let a = \"{;", Broken::Other),
             ("/* { ", Broken::Other),
             ("let a = r#\"{\";", Broken::Other),
