@@ -1,6 +1,7 @@
 //! `cargo book check`: reads the rendered pages as a browser would.
 
 use crate::figures::{self, count};
+use crate::temporary::Folder;
 use crate::workspace::Workspace;
 use crate::{exercises, render};
 use anyhow::{Result, bail};
@@ -10,7 +11,7 @@ use std::path::Path;
 
 /// Renders the book into a temporary folder, checks it, and prints how much was checked.
 pub fn run(workspace: &Workspace) -> Result<()> {
-    let temporary = tempfile::tempdir()?;
+    let temporary = Folder::new("evenkeel-press-")?;
     let pages = temporary.path().join("pages");
     let mut problems = render::render(&workspace.book, &pages)?;
     let files = render::files(&pages)?;

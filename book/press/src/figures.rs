@@ -5,6 +5,7 @@
 //! to another folder. With `--what` it prints what it measures: `numbers`, the same every time, which a
 //! check measures again, or `times`, which a check can only draw again.
 
+use crate::temporary::Folder;
 use crate::workspace::{Workspace, is_editors_own};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -123,7 +124,7 @@ fn compare(workspace: &Workspace, stems: &BTreeSet<String>) -> Result<Checked> {
             ));
             continue;
         }
-        let temporary = tempfile::tempdir()?;
+        let temporary = Folder::new("evenkeel-press-")?;
         let out = temporary.path().to_str().context("the temporary folder")?;
         let times = match run_example(workspace, stem, &["--what"])?.trim() {
             "numbers" => false,

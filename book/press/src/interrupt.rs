@@ -5,8 +5,8 @@ use anyhow::{Context, Result};
 /// The exit code of a process that is interrupted, as shells have it for Ctrl-C.
 pub const INTERRUPTED: i32 = 130;
 
-/// Does `first` at the first signal to end, in a thread of its own. A Ctrl-C after that ends the process at once. A second
-/// signal of another kind does not: a terminal that closes, and some programs, send several.
+/// Does `first` at the first signal to end, in a thread of its own. A Ctrl-C after that ends the process at once. A
+/// second signal of another kind does not: a terminal that closes, and some programs, send several.
 pub fn at_interrupt(first: impl FnOnce() + Send + 'static) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signal = {

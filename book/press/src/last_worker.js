@@ -1,5 +1,5 @@
-// The browser asks for a service worker that another program left at this port, and gets this in its place: a worker that
-// removes itself and loads its pages again, from the press.
+// When the browser asks for a service worker that another program left at this port, the press answers with this one.
+// It removes itself and loads its pages again, from the press.
 addEventListener("install", () => skipWaiting());
 addEventListener("activate", (event) =>
     event.waitUntil(

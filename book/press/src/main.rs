@@ -128,15 +128,19 @@ fn main() -> ExitCode {
 }
 
 fn carry_out(workspace: &Workspace, command: Option<Command>, before: &Serve) -> Result<()> {
-    match command.unwrap_or(Command::Serve(Serve::default())) {
+    let command = command.unwrap_or(Command::Serve(Serve::default()));
+    // A press that serves has more to end.
+    if !matches!(command, Command::Serve(_)) {
+        interrupt::at_interrupt(|| {
+            temporary::remove_all();
+            std::process::exit(interrupt::INTERRUPTED);
+        })?;
+    }
+    match command {
         Command::Serve(after) => serve::run(workspace, &after.or(before)),
         Command::Build { dest_dir } => {
             let own = dest_dir.is_none();
             let dest = dest_dir.unwrap_or_else(|| workspace.book.join("book"));
-            interrupt::at_interrupt(|| {
-                temporary::remove_all();
-                std::process::exit(interrupt::INTERRUPTED);
-            })?;
             render::build(&workspace.book, &dest, own)?;
             println!("The pages are in {}: open index.html", dest.display());
             Ok(())

@@ -62,7 +62,7 @@ pub fn remove_all() {
 }
 
 /// Removes a folder with all that is in it. `remove_dir_all` opens as many folders at once as lie in each other, and
-/// does not enter one that its owner may not write to. Here each folder inside another is first moved to the top. It is no
+/// empties none that its owner may not write to. Here each folder inside another is first moved to the top. It is no
 /// error if another thread removes the same folder.
 fn remove(top: &Path) -> io::Result<()> {
     let mut moved = 0_u64;

@@ -1,6 +1,6 @@
 // A service worker that another program left at this port stands between this page and the press, and sees all that the
-// page sends. So a page that has one gives up its token and loads again without the worker. It stands in the page itself,
-// where a worker cannot replace it.
+// page sends. So a page that has one gives up its token and loads again without the worker. This script stands in the
+// page itself, for a worker could answer for a file.
 "use strict";
 (() => {
     const workers = navigator.serviceWorker;

@@ -1,5 +1,5 @@
-//! Service workers that other programs left at the port of the press. To a browser they are of the same origin: they may
-//! read what their pages load and send. The press has none of its own, so it removes them, and gives them no token.
+//! Service workers that other programs left at the port of the press. To a browser they are of the same origin: they
+//! may read what the pages load and send. The press has none of its own, so it removes them, and gives them no token.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -23,8 +23,8 @@ pub fn last() -> Response {
     ([(header::CONTENT_TYPE, kind), (allowed, scope)], LAST).into_response()
 }
 
-/// Whether a script may read the answer: a worker's, or one of a page around a frame. Browsers say so of every request to
-/// this machine.
+/// Whether a script may read the answer: a worker's, or one of a page around a frame. Browsers say so with every
+/// request to this machine.
 pub fn may_read(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-dest").is_some_and(|value| value != "document")
         || headers.contains_key("service-worker-navigation-preload")

@@ -1,8 +1,8 @@
 //! How the processes that the press starts are ended, with all that they started.
 //!
-//! A group ends when the press drops it. A press that is killed outright drops nothing: a run's processes ask the system
-//! to be ended then (see `limits`). The crate's build starts many processes, so it has a supervisor, a copy of the press
-//! that ends the group when the pipe from the press closes.
+//! A group ends when the press drops it. A press that is killed outright drops nothing: a run's processes ask the
+//! system to be ended then (see `limits`). The crate's build starts many processes, so it has a supervisor, a copy of
+//! the press that ends the group when the pipe from the press closes.
 
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};

@@ -199,7 +199,8 @@ fn limit(role: Role) -> Result<(), String> {
 /// SIGSYS. A limit on the number of processes would count the reader's other processes, and would not hold
 /// for root.
 ///
-/// Nor can it get memory that is shared: the system does not count that as its own. It is refused as if there were none.
+/// Nor can it get memory that is shared: the system does not count that as its own. It is refused as if there were
+/// none.
 #[cfg(target_os = "linux")]
 fn forbid_calls() -> Result<(), seccompiler::Error> {
     use seccompiler::{

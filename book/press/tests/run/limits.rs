@@ -224,13 +224,15 @@ fn interrupt(child: &mut Child) {
 
 #[test]
 fn an_interrupt_does_not_wait_for_a_render() {
-    // The first one.
-    let book = Book::new();
-    with_a_long_page(&book);
-    let mut press = start(&book, &["--no-open", "--port", "0"]);
-    wait_until("it never began", || !book.left().is_empty());
-    interrupt(&mut press);
-    book.expect_nothing_left();
+    // The first one, and that of a check.
+    for arguments in [&["--no-open", "--port", "0"][..], &["check"]] {
+        let book = Book::new();
+        with_a_long_page(&book);
+        let mut press = start(&book, arguments);
+        wait_until("it never began", || !book.left().is_empty());
+        interrupt(&mut press);
+        book.expect_nothing_left();
+    }
 
     // One that follows a change.
     let book = Book::new();
