@@ -6,6 +6,8 @@
 mod common;
 #[path = "browser/run.rs"]
 mod run;
+#[path = "browser/search.rs"]
+mod search;
 mod webdriver;
 
 use common::{Book, Serving};

@@ -118,6 +118,7 @@ impl Running {
             let text = |key: &str| event[key].as_str().unwrap_or_default();
             assert_eq!(told.end, "", "an event behind the end: {event}");
             told.states.extend(event["state"].as_str().map(str::to_owned));
+            told.states.dedup(); // a long build is told of many times
             told.waiting = told.waiting.or(event["waiting"].as_u64());
             told.out += text("out");
             told.err += text("err");
@@ -610,6 +611,31 @@ fn an_edit_of_the_crate_reaches_the_next_run() {
     fs::remove_dir_all(book.root.path().join("target")).unwrap();
     expect_well(&press);
     book.expect_nothing_left();
+}
+
+#[test]
+fn a_run_that_waits_for_the_crate_is_told_how_far_it_is() {
+    let book = Book::with_crate();
+    // Long enough for Cargo to draw its progress, and a second step behind.
+    let sleep = "fn main() { std::thread::sleep(std::time::Duration::from_secs(3)); }";
+    fs::write(book.path("../build.rs"), sleep).unwrap();
+    let press = Serving::start(&book);
+    let mut running = Running::start(&press, &json!({ "code": "" }));
+    let mut building = Vec::new();
+    let end = loop {
+        let event = running.event().unwrap();
+        if event["state"] == "building" {
+            building.push(event);
+        } else if event["end"].is_string() {
+            break event["end"].clone();
+        }
+    };
+    assert_eq!(end, "ok");
+    let counts = |event: &Value| Some((event["done"].as_u64()?, event["of"].as_u64()?));
+    let far: Vec<_> = building.iter().filter(|event| event["crate"] == "small").collect();
+    let known = |event: &&Value| counts(event).is_some_and(|(done, of)| done < of && of == 3);
+    assert!(!far.is_empty() && far.iter().all(known), "{building:#?}");
+    building.windows(2).for_each(|two| assert_ne!(two[0], two[1], "told twice: {building:#?}"));
 }
 
 #[test]
