@@ -12,6 +12,7 @@ mod formulas;
 mod includes;
 mod math;
 pub mod page;
+mod search;
 mod summary;
 
 use mdbook_preprocessor::book::{Book, Chapter};
@@ -117,7 +118,8 @@ pub fn transform(source: &Source, book: &mut Book) -> std::result::Result<(), Pr
             return;
         };
         let dir = source.dir.join(path).parent().map(Path::to_path_buf).unwrap_or_default();
-        chapter.content = page::transform(&chapter.content, &label, &dir, &mut problems);
+        let page = page::transform(&chapter.content, &label, &dir, &mut problems);
+        chapter.content = search::mark_code(&page);
     });
     Problems::refuse(problems)
 }

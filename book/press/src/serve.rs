@@ -90,6 +90,9 @@ async fn serve(workspace: &Workspace, settings: &Settings) -> Result<()> {
     let time_limit = time_limit.filter(|_| workspace.root.join("Cargo.toml").is_file());
     let runner =
         time_limit.map(|time_limit| Runner::new(workspace.root.clone(), time_limit)).transpose()?;
+    if let Some(runner) = &runner {
+        runner.refresh(); // the first Run waits for the crate: it is compiled while the pages are rendered
+    }
     let tags: Arc<str> = assets::tags(runner.as_deref()).into();
     let render = {
         let tags = Arc::clone(&tags);
@@ -103,9 +106,6 @@ async fn serve(workspace: &Workspace, settings: &Settings) -> Result<()> {
     let _ = writeln!(std::io::stdout(), "{title} is at {address}  (Ctrl-C stops it)");
     if open && let Err(error) = open::that_detached(&address) {
         eprintln!("warning: the browser did not open: {error}");
-    }
-    if let Some(runner) = &runner {
-        runner.refresh();
     }
     match changes {
         Ok(changes) => {

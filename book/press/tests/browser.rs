@@ -12,6 +12,8 @@ mod math;
 mod reload;
 #[path = "browser/run.rs"]
 mod run;
+#[path = "browser/search.rs"]
+mod search;
 #[path = "browser/tabs.rs"]
 mod tabs;
 mod webdriver;

@@ -516,6 +516,31 @@ fn an_edit_of_the_crate_reaches_the_next_run() {
 }
 
 #[test]
+fn a_run_that_waits_for_the_crate_is_told_how_far_it_is() {
+    let book = Book::with_crate();
+    // Long enough for Cargo to draw its progress, and a second step behind.
+    let sleep = "fn main() { std::thread::sleep(std::time::Duration::from_secs(3)); }";
+    fs::write(book.path("../build.rs"), sleep).unwrap();
+    let press = Serving::start(&book);
+    let mut running = Running::start(&press, &json!({ "code": "" }));
+    let mut building = Vec::new();
+    let end = loop {
+        let event = running.event().unwrap();
+        if event["state"] == "building" {
+            building.push(event);
+        } else if event["end"].is_string() {
+            break event["end"].clone();
+        }
+    };
+    assert_eq!(end, "ok");
+    let counts = |event: &Value| Some((event["done"].as_u64()?, event["of"].as_u64()?));
+    let far: Vec<_> = building.iter().filter(|event| event["crate"] == "small").collect();
+    let known = |event: &&Value| counts(event).is_some_and(|(done, of)| done < of && of == 3);
+    assert!(!far.is_empty() && far.iter().all(known), "{building:#?}");
+    building.windows(2).for_each(|two| assert_ne!(two[0], two[1], "told twice: {building:#?}"));
+}
+
+#[test]
 fn pages_that_cannot_run_do_not_pretend_to() {
     let without_crate = Book::new();
     let book = Book::with_crate();

@@ -1,39 +1,22 @@
 //! The crate, compiled for the blocks of the book.
 //!
-//! A block is compiled as `cargo test --doc` compiles one. That command builds the crate and its
-//! dependencies, those of tests too, and then calls rustdoc with the flags. Here the press takes rustdoc's
-//! place and records the flags. So Run uses the same files as `cargo test`, and nothing is compiled twice.
+//! Cargo compiles the library, as for `cargo test --doc` but without what only the tests depend on. If the press is of
+//! the same workspace, Cargo takes both together: then what they share was compiled with the press already.
 
-use super::group::{ProcessGroup, own_executable, supervised};
+use super::externs::Package;
+use super::group::{ProcessGroup, supervised};
+use super::progress::Progress;
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::{Notify, watch};
 use walkdir::{DirEntry, WalkDir};
-
-/// The environment variable by which the press knows that it is called as rustdoc: the file for its
-/// arguments.
-const ARGUMENTS_FILE: &str = "EVENKEEL_PRESS_KEEPS";
-
-/// If this process is called as rustdoc: writes its arguments to the file, each ended by a NUL.
-pub fn record_rustdoc_arguments() -> Option<ExitCode> {
-    let file = std::env::var_os(ARGUMENTS_FILE)?;
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let recorded = arguments.iter().flat_map(|argument| [argument.as_encoded_bytes(), b"\0"]);
-    match std::fs::write(&file, recorded.flatten().copied().collect::<Vec<u8>>()) {
-        Ok(()) => Some(ExitCode::SUCCESS),
-        Err(error) => {
-            eprintln!("error: {}: {error}", PathBuf::from(file).display());
-            Some(ExitCode::FAILURE)
-        }
-    }
-}
 
 /// The call of the compiler for a block.
 #[derive(Debug)]
@@ -54,30 +37,15 @@ fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 impl RustcCommand {
-    fn new(path: PathBuf, recorded: &[u8]) -> Result<Self, String> {
-        let recorded = String::from_utf8(recorded.to_vec())
-            .map_err(|_| "cargo: expected paths in UTF-8, got others".to_owned())?;
-        let mut command = Self { path, arguments: Vec::new(), files: Vec::new() };
-        let mut words = recorded.split('\0');
-        while let Some(word) = words.next() {
-            let flag = word.split('=').next().unwrap_or(word);
-            if !["--extern", "-L", "--edition", "--cfg", "--target"].contains(&flag) {
-                continue;
-            }
-            command.arguments.push(word.into());
-            if flag == word
-                && let Some(value) = words.next()
-            {
-                command.arguments.push(value.into());
-                if let Some((_, file)) = value.split_once('=').filter(|_| flag == "--extern") {
-                    command.files.push((file.into(), stamp(Path::new(file))));
-                }
-            }
-        }
-        if command.files.is_empty() {
+    fn new(path: PathBuf, flags: Vec<String>) -> Result<Self, String> {
+        let values = flags.iter().zip(flags.iter().skip(1));
+        let externs = values.filter(|(flag, _)| *flag == "--extern");
+        let files = externs.filter_map(|(_, value)| Some(PathBuf::from(value.split_once('=')?.1)));
+        let files: Vec<_> = files.map(|file| (file.clone(), stamp(&file))).collect();
+        if files.is_empty() {
             return Err("cargo: expected it to compile a library, got none".into());
         }
-        Ok(command)
+        Ok(Self { path, arguments: flags.into_iter().map(OsString::from).collect(), files })
     }
 
     /// Whether the compiled crates are unchanged: `cargo clean` removes them.
@@ -111,13 +79,18 @@ pub struct Library {
     root: PathBuf,
     wanted: Notify,
     built: watch::Sender<Option<Built>>,
+    progress: watch::Sender<Option<Progress>>,
 }
 
 impl Library {
     /// Starts the task that builds on request.
     pub fn start(root: PathBuf) -> Arc<Self> {
-        let library =
-            Arc::new(Self { root, wanted: Notify::new(), built: watch::Sender::new(None) });
+        let library = Arc::new(Self {
+            root,
+            wanted: Notify::new(),
+            built: watch::Sender::new(None),
+            progress: watch::Sender::new(None),
+        });
         tokio::spawn(Arc::clone(&library).build_for_ever());
         library
     }
@@ -134,7 +107,7 @@ impl Library {
             let current = self.built.borrow().as_ref().is_some_and(|last| last.is_current(sources));
             if !current {
                 let started = Instant::now();
-                let result = build(&self.root).await.map(Arc::new);
+                let result = build(&self.root, &self.progress).await.map(Arc::new);
                 if let Err(why) = &result {
                     for line in why.lines() {
                         eprintln!("error: {line}");
@@ -143,6 +116,7 @@ impl Library {
                     eprintln!("the crate: compiled in {:.1} s", started.elapsed().as_secs_f64());
                 }
                 self.built.send_replace(Some(Built { sources, result, at: Instant::now() }));
+                self.progress.send_replace(None);
             } else {
                 // Wake up those who wait: they look again.
                 self.built.send_modify(|_| {});
@@ -155,6 +129,11 @@ impl Library {
         let sources = hash_sources(&self.root);
         let built = self.built.borrow();
         built.as_ref().filter(|built| built.is_current(sources)).map(|built| built.result.clone())
+    }
+
+    /// How far a build is: nothing before Cargo has said so, and when none is under way.
+    pub fn progress(&self) -> watch::Receiver<Option<Progress>> {
+        self.progress.subscribe()
     }
 
     /// Waits until the sources are built.
@@ -188,42 +167,90 @@ fn hash_sources(root: &Path) -> u64 {
     hasher.finish()
 }
 
-async fn build(root: &Path) -> Result<RustcCommand, String> {
-    let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
-    let recorded =
-        tempfile::NamedTempFile::with_prefix("evenkeel-press-").map_err(failed("a file"))?;
-    let mut cargo = evenkeel_preprocessor::cargo(root);
+async fn build(
+    root: &Path,
+    progress: &watch::Sender<Option<Progress>>,
+) -> Result<RustcCommand, String> {
+    let cargo = |arguments: &[&str]| {
+        let mut cargo = evenkeel_preprocessor::cargo(root);
+        cargo.args(arguments).env("CARGO_TERM_COLOR", "never");
+        cargo
+    };
+    let metadata = cargo(&["metadata", "--no-deps", "--format-version=1"]);
+    let metadata = output(&metadata, |_| {}).await?;
+    let package = Package::read(&metadata, &root.join("Cargo.toml"))?;
+
+    let mut cargo = cargo(&["build", "--lib", "--message-format=json-render-diagnostics"]);
+    cargo.args(["--package", &package.name]);
+    if package.with_press {
+        cargo.args(["--package", env!("CARGO_PKG_NAME")]);
+    }
+    // The progress bar, which Cargo else shows in a terminal only, as wide as the names of the crates may need.
     cargo
-        .args(["test", "--doc", "--quiet"])
-        .env("RUSTDOC", own_executable())
-        .env(ARGUMENTS_FILE, recorded.path());
-    let mut cargo = supervised(&cargo);
-    cargo.stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut cargo = ProcessGroup::spawn(&mut cargo).map_err(failed("cargo"))?;
-    let mut messages = Vec::new();
-    if let Some(mut errors) = cargo.child.stderr.take() {
-        errors.read_to_end(&mut messages).await.map_err(failed("cargo"))?;
-    }
-    if !cargo.child.wait().await.map_err(failed("cargo"))?.success() {
-        let messages = String::from_utf8_lossy(&messages);
-        let messages = messages.trim();
-        let at = messages.find("error").filter(|_| !messages.is_empty());
-        return Err(format!("the crate does not compile\n{}", &messages[at.unwrap_or(0)..]));
-    }
+        .env("CARGO_TERM_QUIET", "false")
+        .env("CARGO_TERM_PROGRESS_WHEN", "always")
+        .env("CARGO_TERM_PROGRESS_WIDTH", "120")
+        .env("CARGO_TERM_PROGRESS_TERM_INTEGRATION", "false");
+    let messages = output(&cargo, |line| {
+        if let Some(new) = Progress::read(line) {
+            progress.send_if_modified(|old| old.replace(new.clone()) != Some(new));
+        }
+    })
+    .await?;
+
+    let failed = |error: io::Error| format!("rustc --print sysroot: {error}");
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let mut sysroot_command = Command::new(&rustc);
-    sysroot_command.args(["--print", "sysroot"]).current_dir(root).stdin(Stdio::null());
-    let sysroot = sysroot_command.output().await.map_err(failed("rustc --print sysroot"))?.stdout;
-    let sysroot = String::from_utf8_lossy(&sysroot);
-    let own = Path::new(sysroot.trim()).join("bin").join(if cfg!(windows) {
-        "rustc.exe"
-    } else {
-        "rustc"
-    });
-    RustcCommand::new(
-        if own.is_file() { own } else { rustc.into() },
-        &std::fs::read(recorded.path()).map_err(failed("a file"))?,
-    )
+    let mut sysroot = Command::new(&rustc);
+    sysroot.args(["--print", "sysroot"]).current_dir(root).stdin(Stdio::null());
+    let sysroot = sysroot.output().await.map_err(failed)?.stdout;
+    let name = if cfg!(windows) { "rustc.exe" } else { "rustc" };
+    let own = Path::new(String::from_utf8_lossy(&sysroot).trim()).join("bin").join(name);
+    RustcCommand::new(if own.is_file() { own } else { rustc.into() }, package.flags(&messages))
+}
+
+/// What Cargo writes to stdout. Each line of stderr goes to `line`, those of the progress bar too.
+async fn output(cargo: &std::process::Command, line: impl FnMut(&str)) -> Result<String, String> {
+    let failed = |error: io::Error| format!("cargo: {error}");
+    let mut cargo = supervised(cargo);
+    cargo.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut cargo = ProcessGroup::spawn(&mut cargo).map_err(failed)?;
+    let (mut stdout, stderr) = (cargo.child.stdout.take(), cargo.child.stderr.take());
+    let mut text = Vec::new();
+    let read = async {
+        match &mut stdout {
+            Some(stdout) => stdout.read_to_end(&mut text).await,
+            None => Ok(0),
+        }
+    };
+    let (_, errors) = tokio::try_join!(read, lines(stderr, line)).map_err(failed)?;
+    if !cargo.child.wait().await.map_err(failed)?.success() {
+        let at = errors.iter().position(|line| line.starts_with("error")).unwrap_or(0);
+        return Err(format!("the crate does not compile\n{}", errors[at..].join("\n")));
+    }
+    String::from_utf8(text).map_err(|_| "cargo: expected paths in UTF-8, got others".into())
+}
+
+/// Reads to the end, and returns the lines that are not of the progress bar, which ends its own by a carriage return.
+async fn lines(
+    from: Option<impl AsyncRead + Unpin>,
+    mut line: impl FnMut(&str),
+) -> io::Result<Vec<String>> {
+    let (mut kept, mut text) = (Vec::new(), Vec::new());
+    let Some(from) = from else { return Ok(kept) };
+    let mut from = BufReader::new(from);
+    while let Ok(byte) = from.read_u8().await {
+        if ![b'\n', b'\r'].contains(&byte) {
+            text.push(byte);
+            continue;
+        }
+        let whole = String::from_utf8_lossy(&text).trim_end().to_owned();
+        text.clear();
+        line(&whole);
+        if byte == b'\n' && Progress::read(&whole).is_none() {
+            kept.push(whole);
+        }
+    }
+    Ok(kept)
 }
 
 #[cfg(test)]
@@ -231,41 +258,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_keeps_what_says_how_to_find_crates() {
+    fn a_command_is_current_while_its_crates_are_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let rlib = folder.path().join("libsmall.rlib");
         std::fs::write(&rlib, "x").unwrap();
-        let recorded = [
-            "--edition=2024",
-            "--crate-type",
-            "lib",
-            "--test",
-            "src/lib.rs",
-            "--deny=missing_docs",
-            "--extern",
-            &format!("small={}", rlib.display()),
-            "-L",
-            "dependency=/target/deps",
-            "-C",
-            "lto=off",
-            "",
-        ]
-        .join("\0");
-        let command = RustcCommand::new("rustc".into(), recorded.as_bytes()).unwrap();
-        let expected = [
-            "--edition=2024".to_owned(),
-            "--extern".into(),
-            format!("small={}", rlib.display()),
-            "-L".into(),
-            "dependency=/target/deps".into(),
-        ];
-        assert_eq!(command.arguments, expected.map(OsString::from));
+        let flags = ["--edition=2024", "--extern", &format!("small={}", rlib.display())];
+        let flags = flags.map(str::to_owned);
+        let command = RustcCommand::new("rustc".into(), flags.to_vec()).unwrap();
+        assert_eq!(command.arguments, flags.clone().map(OsString::from));
         assert!(command.is_current());
         std::fs::write(&rlib, "other").unwrap();
         assert!(!command.is_current());
         std::fs::remove_file(&rlib).unwrap();
         assert!(!command.is_current());
-        assert!(RustcCommand::new("rustc".into(), b"--edition=2024\0").is_err());
+        assert!(RustcCommand::new("rustc".into(), flags[..1].to_vec()).is_err());
+    }
+
+    #[tokio::test]
+    async fn cargos_lines_are_told_as_they_come_and_kept_but_for_its_progress() {
+        let bytes =
+            "   Compiling a\n    Building [=> ] 1/2: a \r        \rerror: b\n\n  c\n".as_bytes();
+        let mut told = Vec::new();
+        let kept = lines(Some(bytes), |line| told.push(line.to_owned())).await.unwrap();
+        assert_eq!(kept, ["   Compiling a", "error: b", "", "  c"]);
+        assert_eq!(told[1], "    Building [=> ] 1/2: a");
     }
 
     #[test]

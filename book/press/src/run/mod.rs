@@ -10,6 +10,7 @@ mod block;
 mod diagnostics;
 mod end;
 mod events;
+mod externs;
 mod folder;
 mod group;
 mod job;
@@ -17,6 +18,7 @@ mod library;
 mod limits;
 mod lines;
 mod output;
+mod progress;
 mod report;
 mod syntax;
 
@@ -30,6 +32,7 @@ use block::Block;
 use end::End;
 use events::Events;
 use library::Library;
+use progress::Progress;
 use serde_json::json;
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -52,9 +55,9 @@ const MAX_WAITING: usize = 32;
 /// The header that carries the token.
 const TOKEN: &str = "x-evenkeel-token";
 
-/// If this process was started as a supervisor, as rustdoc or as a limited copy: does that work.
+/// If this process was started as a supervisor or as a limited copy: does that work.
 pub fn run_as_helper() -> Option<ExitCode> {
-    group::supervise().or_else(library::record_rustdoc_arguments).or_else(limits::run_limited)
+    group::supervise().or_else(limits::run_limited)
 }
 
 /// Runs blocks, one at a time.
@@ -166,10 +169,11 @@ fn stream(runner: Arc<Runner>, block: Block) -> Response {
             let Ok(_turn) = runner.turn.acquire().await else { return };
             let rustc = match runner.library.ready() {
                 Some(result) => result,
-                None => {
-                    events.send(&json!({ "state": "building" }));
-                    runner.library.command().await
-                }
+                None => tokio::select! {
+                    biased;
+                    result = runner.library.command() => result,
+                    never = tell_progress(&runner.library, &events) => match never {},
+                },
             };
             let end = match rustc {
                 Ok(rustc) => job::run(&rustc, &block, runner.time_limit, &events).await,
@@ -184,6 +188,17 @@ fn stream(runner: Arc<Runner>, block: Block) -> Response {
     });
     let body = Body::from_stream(UnboundedReceiverStream::new(receive).map(Ok::<_, Infallible>));
     ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}
+
+/// Tells the page how far the build of the crate is, at each change.
+async fn tell_progress(library: &Library, events: &Events) -> Infallible {
+    let mut progress = library.progress();
+    loop {
+        events.send(&Progress::event(progress.borrow_and_update().as_ref()));
+        if progress.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
 }
 
 /// Counts a run that waits or runs, until it is dropped.

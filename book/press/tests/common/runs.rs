@@ -97,7 +97,7 @@ impl Running {
         Self(lines)
     }
 
-    fn event(&mut self) -> Option<Value> {
+    pub fn event(&mut self) -> Option<Value> {
         let mut line = String::new();
         (self.0.read_line(&mut line).unwrap() > 0).then(|| serde_json::from_str(&line).unwrap())
     }
@@ -118,6 +118,7 @@ impl Running {
             let text = |key: &str| event[key].as_str().unwrap_or_default();
             assert_eq!(told.end, "", "an event behind the end: {event}");
             told.states.extend(event["state"].as_str().map(str::to_owned));
+            told.states.dedup(); // a long build is told of many times
             told.waiting = told.waiting.or(event["waiting"].as_u64());
             told.out += text("out");
             told.err += text("err");
