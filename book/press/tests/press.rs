@@ -111,7 +111,7 @@ fn a_file_beside_the_book_that_a_page_includes_is_watched() {
     fs::write(&beside, "Old notes.").unwrap();
     book.write("src/b.md", "# B\n\n```text\n{{#include ../../NOTES.md}}\n```\n");
     let press = Serving::start(&book);
-    let mut events = press.events();
+    let mut events = press.events_of("/b.html");
     let (first, _) = events.next();
     assert!(press.get("/b.html").contains("Old notes."));
     fs::write(&beside, "New notes.").unwrap();
@@ -140,7 +140,7 @@ fn editors_files_are_none_of_the_book() {
     assert!(book.run(&["check"]).status.success());
 
     let press = Serving::start(&book);
-    let mut events = press.events();
+    let mut events = press.events_of("/b.html");
     let (first, problem) = events.next();
     assert_eq!(problem, None);
     assert_eq!(status(&press.get("/a.html~")), "404");
@@ -212,7 +212,7 @@ fn a_busy_port_is_one_line() {
     assert_eq!(
         book.refused(&["--no-open", "--port", &port.to_string()]),
         format!(
-            "error: port {port} on 127.0.0.1 is taken: choose another with --port N (0 takes any free one)\n"
+            "error: port {port} on 127.0.0.1 is taken: end the program there, or choose another with --port N (0 takes any free one; a browser keeps edits by port, and Export on the page of exercises takes them along)\n"
         )
     );
 }

@@ -223,8 +223,14 @@ impl Serving {
         self.ask("GET", path, "127.0.0.1")
     }
 
+    /// What the open page `a.html` is told.
     pub fn events(&self) -> Events {
-        Events(BufReader::new(self.connect("GET", "/-/events?/a.html", "localhost")))
+        self.events_of("/a.html")
+    }
+
+    pub fn events_of(&self, page: &str) -> Events {
+        let path = format!("/-/events?{page}");
+        Events(BufReader::new(self.connect("GET", &path, "localhost")))
     }
 }
 
