@@ -6,7 +6,7 @@ use crate::common::Book;
 /// A small book in the book's own clothes, with this page.
 fn page(text: &str) -> Reader {
     let (book, own) = (Book::new(), Book::own());
-    for name in ["book.toml", "theme/evenkeel.css"] {
+    for name in ["book.toml", "theme/evenkeel.css", "theme/access.js", "theme/search.js"] {
         book.write(name, &own.read(name));
     }
     let font = "theme/fonts/stix-two-math.woff2";
@@ -163,9 +163,9 @@ fn no_page_is_torn_beside_a_formula() {
     let reader = Reader::of(Book::own());
     let browser = &reader.browser;
     for Page { path, .. } in pages(&reader.book) {
+        reader.open(&path);
         for width in [360, 414, 768, 1200] {
             browser.screen(width, 800);
-            reader.open(&path);
             browser.expect_none("torn", TORN);
         }
     }
