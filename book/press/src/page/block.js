@@ -71,7 +71,7 @@ export class Block {
         this.forget.classList.add("run-forget");
         bar.append(this.next, this.forget);
         if (this.exercise) {
-            const badge = element("span", "run-solved", "✓ solved");
+            const badge = element("span", "run-solved", "✓ was solved");
             badge.dataset.exercise = this.exercise;
             badge.hidden = true;
             bar.append(badge);
@@ -110,23 +110,37 @@ export class Block {
     edited() {
         this.edit.write(this.editor.text);
         this.showState();
+        this.date();
+    }
+
+    // What stands below is of the code before an edit: says so, once.
+    date() {
+        if (this.last && !this.last.dated && !this.running) {
+            this.last.dated = true;
+            this.conclude(this.last);
+            this.editor.mark([]);
+        }
     }
 
     // Another tab, or an import, may have changed the text of this block.
     readAgain() {
         this.edit.read();
         if (this.edit.text !== this.editor.text) {
-            this.editor.mark([]);
-            this.editor.text = this.edit.text;
+            this.showAnother();
         }
         this.showState();
     }
 
     takeNext() {
         this.edit.next();
+        this.showAnother();
+        this.showState();
+    }
+
+    showAnother() {
         this.editor.mark([]);
         this.editor.text = this.edit.text;
-        this.showState();
+        this.date();
     }
 
     showState() {
@@ -135,6 +149,7 @@ export class Block {
         this.next.hidden = others === 0;
         this.forget.hidden = others === 0;
         const versions = others === 0 ? "" : `changed elsewhere too: ${count(others, "other version")} kept`;
+        this.warning.classList.toggle("bad", !this.edit.kept);
         const lost = this.edit.kept ? "" : `${NOT_KEPT}; copy the code before you close this tab`;
         this.warning.textContent = [lost, versions].filter(Boolean).join("; ");
     }
@@ -165,6 +180,7 @@ export class Block {
             this.say("bad", `not run: the code has ${size >> 10} KiB, and a run takes ${most >> 10}`);
             return;
         }
+        this.last = null;
         this.running = new AbortController();
         this.go.textContent = "Stop";
         this.box.classList.add("running");
@@ -211,30 +227,36 @@ export class Block {
         this.conclude({ ...end, verdict, kept, time: seconds(begun) });
     }
 
-    // Says how a run ended.
+    // Shows how a run ended.
     conclude(end) {
         this.last = end;
-        const { kind, message, lines = [], verdict, time } = end;
-        this.editor.mark(lines);
+        this.editor.mark(end.lines ?? []);
+        const [kind, words] = this.ending(end);
+        this.say(end.dated ? "" : kind, end.dated ? `before this edit: ${words}` : words);
+    }
+
+    // How a run ended, as a class of the status and in words.
+    ending({ kind, message, verdict, kept, time }) {
         const [first] = message.split("\n");
         if (kind === "stopped") {
-            this.say("", `stopped after ${time}`);
-        } else if (this.shouldPanic && (kind === "panic" || kind === "ok")) {
-            const well = kind === "panic";
-            this.say(well ? "good" : "bad", `${well ? "panicked, as it should" : "ran, and should have panicked"} (${time})`);
-        } else if (kind === "panic" && this.exercise) {
-            this.say("bad", `wrong (${time})`);
-        } else if (kind !== "ok") {
-            this.say("bad", kind === "press" || kind === "crate" ? first : `${first} (${time})`);
-        } else if (this.exercise && verdict === "solved") {
-            this.say("good", `solved (${time})${end.kept ? "" : `, but ${NOT_KEPT}`}`);
-        } else if (this.exercise && verdict) {
-            this.say("", `${verdict} (${time})`);
-        } else if (this.exercise) {
-            this.say("bad", `ended before the exercise was checked (${time})`);
-        } else {
-            const silent = this.output.box.hidden ? ", and printed nothing" : "";
-            this.say("good", `ran in ${time}${silent}`);
+            return ["", `stopped after ${time}`];
         }
+        if (this.shouldPanic && (kind === "panic" || kind === "ok")) {
+            const well = kind === "panic";
+            return [well ? "good" : "bad", `${well ? "panicked, as it should" : "ran, and should have panicked"} (${time})`];
+        }
+        if (kind === "panic" && this.exercise) {
+            return ["bad", `wrong (${time})`];
+        }
+        if (kind !== "ok") {
+            return ["bad", kind === "press" || kind === "crate" ? first : `${first} (${time})`];
+        }
+        if (this.exercise && verdict === "solved") {
+            return ["good", `solved (${time})${kept ? "" : `, but ${NOT_KEPT}`}`];
+        }
+        if (this.exercise) {
+            return verdict ? ["", `${verdict} (${time})`] : ["bad", `ended before the exercise was checked (${time})`];
+        }
+        return ["good", `ran in ${time}${this.output.box.hidden ? ", and printed nothing" : ""}`];
     }
 }

@@ -311,6 +311,8 @@ fn errors_and_panics_lead_to_their_line() {
     );
     browser.keys("x); // ");
     assert_eq!(bad(&block), json!([]), "an edit takes the marks away");
+    let status = block.text(".run-status");
+    assert!(status.starts_with("before this edit: does not compile: 2 errors ("), "{status}");
 
     let block = Block::of(&reader, 2);
     assert!(block.run().starts_with("panicked ("));
