@@ -45,6 +45,16 @@ fn summary(rows: &[Row]) -> String {
     format!("x̂ of [1, 2, 3, 4]: {}", listed(rows, |row| row.x_hat, 4))
 }
 
+/// One number line.
+struct Line {
+    name: &'static str,
+    /// From the upper edge of the figure, in pixels.
+    height: f64,
+    value: fn(&Row) -> f64,
+    /// How many decimals its labels have.
+    decimals: usize,
+}
+
 fn draw(rows: &[Row]) -> Result<String> {
     let words = Words {
         title: format!(
@@ -61,19 +71,19 @@ fn draw(rows: &[Row]) -> Result<String> {
     drawing::svg(FIGURE.name, 330.0, &words, |area| {
         // From −2 to 4.6 on every line, so that a slide is a slide and a squeeze a squeeze.
         let at = |value: f64| px(62.0 + (value + 2.0) * 74.0);
-        let lines: [(&str, f64, fn(&Row) -> f64, usize); 3] = [
-            ("x", 58.0, |row| row.x, 0),
-            ("x − μ", 166.0, |row| row.deviation, 1),
-            ("x̂", 274.0, |row| row.x_hat, 2),
+        let lines = [
+            Line { name: "x", height: 58.0, value: |row| row.x, decimals: 0 },
+            Line { name: "x − μ", height: 166.0, value: |row| row.deviation, decimals: 1 },
+            Line { name: "x̂", height: 274.0, value: |row| row.x_hat, decimals: 2 },
         ];
         for pair in lines.windows(2) {
             for row in rows {
-                let ends =
-                    [(at(pair[0].2(row)), px(pair[0].1)), (at(pair[1].2(row)), px(pair[1].1))];
+                let end = |line: &Line| (at((line.value)(row)), px(line.height));
+                let ends = [end(&pair[0]), end(&pair[1])];
                 area.draw(&PathElement::new(ends, line(drawing::GRID, 1.5)))?;
             }
         }
-        for (name, height, value, decimals) in lines {
+        for Line { name, height, value, decimals } in lines {
             let y = px(height);
             let ends = [(at(-2.0), y), (at(4.6), y)];
             area.draw(&PathElement::new(ends, line(drawing::MUTED, 1.2)))?;
@@ -96,13 +106,16 @@ fn draw(rows: &[Row]) -> Result<String> {
                 let above = (place.0, y - px(24.0));
                 area.draw(&Text::new(label, above, text(drawing::INK, HPos::Center)))?;
             }
-            // On the side where no dot is.
-            let (side, end) = if mean > 1.0 { (HPos::Left, -2.0) } else { (HPos::Right, 4.6) };
+            // Where no dot and no thin line is: above the first line on the left, below the others on the right.
+            let first = mean > 1.0;
+            let (side, end) = if first { (HPos::Left, -2.0) } else { (HPos::Right, 4.6) };
             let moments = [
                 format!("mean {}", number(mean, 1)),
                 format!("standard deviation {}", number(sd, 3)),
             ];
-            for (words, below) in moments.into_iter().zip([22.0, 42.0]) {
+            for (words, below) in
+                moments.into_iter().zip(if first { [-42.0, -22.0] } else { [22.0, 42.0] })
+            {
                 let at = (at(end), y + px(below));
                 area.draw(&Text::new(words, at, text(drawing::MUTED, side)))?;
             }
