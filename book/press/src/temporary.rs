@@ -1,6 +1,7 @@
 //! Folders that the press writes to for a while. Others cannot look into them, and none is left: neither when it is
 //! dropped, whatever a reader's program has put in it, nor when the press is interrupted.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -51,12 +52,22 @@ impl Drop for Folder {
 /// Removes all of them, for the process is about to end. From now on nothing can make another.
 pub fn remove_all() {
     let folders = folders();
-    for path in folders.iter() {
-        // A render that goes on may write again.
-        let give_up = Instant::now() + Duration::from_secs(2);
-        while path.exists() && Instant::now() < give_up {
-            let _ = remove(path);
+    let give_up = Instant::now() + Duration::from_secs(2);
+    // A render that goes on makes a lost folder anew. A file in its place keeps the render from that.
+    for (number, path) in folders.iter().enumerate() {
+        for attempt in 0.. {
+            let aside = path.with_added_extension(format!("{number}-{attempt}"));
+            if std::fs::rename(path, &aside).is_ok() {
+                let _ = remove(&aside);
+            }
+            if File::create_new(path).is_ok() || Instant::now() > give_up {
+                break;
+            }
         }
+    }
+    // What is left of a render has microseconds now.
+    for path in folders.iter() {
+        let _ = std::fs::remove_file(path);
     }
     std::mem::forget(folders);
 }
